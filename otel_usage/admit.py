@@ -1,0 +1,110 @@
+"""The exit: only what the table declares gets past, and only in the form that it declares.
+
+Facts pass `admit` into the local file, exactly as they are. Attributes pass `admit_attributes` on the way out, made so
+coarse that a report is no fingerprint. Both build up what leaves from approved parts; neither takes anything away.
+"""
+
+from __future__ import annotations
+
+from otel_usage.facts import NAMES, OTHER, fits
+from otel_usage.table import UNKNOWN_CONTEXT
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from otel_usage.app import App
+    from otel_usage.facts import Attribute, Scalar
+
+
+def admit(app: App, facts: Mapping[str, object], *, on: str = "report") -> tuple[dict[str, Scalar], list[str]]:
+    """Return the facts that may stand in the local file, without those not known, and what was wrong with the rest.
+
+    A context outside the app's closed set becomes UNKNOWN_CONTEXT; any other string stands as given.
+    """
+    admitted: dict[str, Scalar] = {}
+    problems = []
+    for key, given in facts.items():
+        fact = app.rows.get(key)
+        if fact is None or (fact.on != on and key not in ("uuid", "log_time")):
+            problems.append(f"{key} is not declared for a {on} of {app.name}")
+            continue
+        value, wrong = fact.admit(given)
+        problems += wrong
+        if key == "context" and value is not None and value not in app.contexts:
+            problems.append(f"context must be one of {', '.join(app.contexts)}")
+            value = UNKNOWN_CONTEXT
+        if value is not None:
+            admitted[key] = value
+    return admitted, problems
+
+
+def admit_attributes(
+    app: App, attributes: Mapping[str, object], place: str
+) -> tuple[dict[str, Scalar], list[str]]:
+    """Return the attributes of a resource or a span that may leave, and what was wrong with the rest."""
+    admitted: dict[str, Scalar] = {}
+    problems = []
+    for name, given in attributes.items():
+        attribute = app.attributes.get(name)
+        if attribute is None or attribute.place != place:
+            problems.append(f"{name} is not declared for a {place} of {app.name}")
+            continue
+        value, problem = coarsen(attribute, given)
+        if problem is not None:
+            problems.append(problem)
+        if value is not None:
+            admitted[name] = value
+    return admitted, problems
+
+
+def coarsen(attribute: Attribute, value: object) -> tuple[Scalar | None, str | None]:
+    """Return the value as it may leave over OTLP, or None, and what was wrong with it.
+
+    A number is rounded to its step; a string outside its closed set or pattern becomes `other`, where
+    an inner name in parentheses is checked alone.
+    """
+    if type(value) is not attribute.type:
+        return None, f"{attribute.name} must be {NAMES[attribute.type]}, not {type(value).__name__}"
+    if isinstance(value, str):
+        return _coarsen_string(attribute, value)
+    if attribute.step is not None and isinstance(value, (int, float)):
+        steps = round(value / attribute.step)
+        # Twelve digits undo what binary fractions add: 92 * 0.01 is 0.9200000000000001.
+        return (steps * int(attribute.step) if type(value) is int else round(steps * attribute.step, 12)), None
+    return value, None  # type: ignore[return-value]  # its type is the declared one
+
+
+def _coarsen_string(attribute: Attribute, value: str) -> tuple[str | None, str | None]:
+    if not fits(value):
+        return None, f"{attribute.name} is over 256 bytes of UTF-8"
+    if attribute.open is not None:
+        return value, None
+    if attribute.clean is not None:
+        value = _clean(value, *attribute.clean)
+    outer, bracket, inner = value.partition("(")
+    if bracket and inner.endswith(")") and not _declared(attribute, value):
+        admitted = f"{_or_other(attribute, outer)}({_or_other(attribute, inner[:-1])})"
+    else:
+        admitted = _or_other(attribute, value)
+    wrong = None if admitted == value else f"{attribute.name}: {value!r} is not among the declared values"
+    return admitted, wrong
+
+
+def _or_other(attribute: Attribute, value: str) -> str:
+    return value if _declared(attribute, value) else OTHER
+
+
+def _declared(attribute: Attribute, value: str) -> bool:
+    if attribute.values is not None:
+        return value in attribute.values
+    import re  # noqa: PLC0415 -- 6 ms that an importing host need not pay
+
+    return attribute.pattern is None or re.fullmatch(attribute.pattern, value) is not None
+
+
+def _clean(value: str, pattern: str, replacement: str) -> str:
+    import re  # noqa: PLC0415 -- 6 ms that an importing host need not pay
+
+    found = re.fullmatch(pattern, value)
+    return found.expand(replacement) if found else value

@@ -1,0 +1,82 @@
+"""What the commands share: the app that is meant, output for people and for programs."""
+
+from __future__ import annotations
+
+import json
+import sys
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from otel_usage import apps, destination
+from otel_usage.consent import config_directory
+from otel_usage.delivery import Gate
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from otel_usage.app import App
+    from otel_usage.consent import Decision
+
+WIDE = 160
+
+as_json = click.option("--json", "json_", is_flag=True, help="Print JSON, for programs.")
+
+
+class Context:
+    """The app that the command is about, loaded when it is first asked for."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+    @cached_property
+    def app(self) -> App:
+        """The app. Raises click.UsageError where it is not installed."""
+        try:
+            return apps.load(self.name)
+        except apps.UnknownAppError as error:
+            raise click.UsageError(str(error)) from error
+
+    @cached_property
+    def gate(self) -> Gate:
+        """The app's destinations, as the command line sees them: it gives no endpoint of its own."""
+        return Gate(self.app, destination.resolve(self.app, endpoint=None))
+
+    @property
+    def directory(self) -> str:
+        """The directory that the app writes to. Raises click.ClickException where there is none."""
+        directory = config_directory(self.app.name)
+        if directory is None:
+            message = "there is no directory to write to: set HOME to an absolute path"
+            raise click.ClickException(message)
+        return directory
+
+
+pass_context = click.make_pass_decorator(Context)
+
+
+def console() -> Console:
+    """Return a console for tables; where nobody looks at a terminal it is wide enough for the longest."""
+    from rich.console import Console  # noqa: PLC0415 -- 50 ms, for people only
+
+    return Console(width=None if sys.stdout.isatty() else WIDE, highlight=False, markup=False)
+
+
+def print_json(value: Any) -> None:  # noqa: ANN401 -- whatever JSON can hold
+    """Print a value as JSON."""
+    click.echo(json.dumps(value, indent=2))
+
+
+def printable(text: str) -> str:
+    """Return the text with control characters escaped, so that no value can steer a terminal."""
+    return "".join(c if c.isprintable() else c.encode("unicode_escape", "replace").decode("ascii") for c in text)
+
+
+def because(decision: Decision) -> str:
+    """Say in words what decided the mode."""
+    signal = decision.signal
+    if signal is None:
+        return "by default"
+    value = "" if signal.value is None else f" is {printable(signal.value)!r}"
+    return f"because {printable(signal.name)}{value}"

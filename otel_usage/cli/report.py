@@ -1,0 +1,190 @@
+"""`report` makes one report now; `preview` shows what it would be, and sends and writes nothing."""
+
+from __future__ import annotations
+
+import difflib
+import time
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING
+
+import click
+
+from otel_usage.admit import admit, admit_attributes
+from otel_usage.cli.common import Context, as_json, because, console, pass_context, print_json, printable
+from otel_usage.consent import OFF, ON
+from otel_usage.delivery import assign, local_file, send, write
+from otel_usage.detect import Detection
+from otel_usage.report import Report, about_run
+
+if TYPE_CHECKING:
+    from otel_usage.app import App
+    from otel_usage.consent import Decision
+    from otel_usage.destination import Destination
+    from otel_usage.exporters.outcome import Outcome
+    from otel_usage.facts import Fact
+
+WORDS = {"true": True, "false": False}
+PATIENCE = 5.0
+TIMEOUT = 3.0
+
+set_option = click.option("--set", "settings", multiple=True, metavar="KEY=VALUE", help="A fact that is known; null for none.")
+
+
+@click.command()
+@set_option
+@as_json
+@pass_context
+def report(context: Context, settings: tuple[str, ...], *, json_: bool) -> int:
+    """Make one report now; say what was recorded, where, and what the collector answered.
+
+    Exits with 1 when reporting is off, when the line could not be written or a destination did not take it.
+
+    \b
+    Example:
+      otel-usage report --set dtype=torch.float16 --set context=API_SERVER
+      OTEL_EXPORTER_OTLP_ENDPOINT=http://127.0.0.1:4318 otel-usage report
+    """
+    start = time.monotonic()
+    app, gate = context.app, context.gate
+    given = _given(app, settings)
+    decision = gate.decide()
+    if decision.mode == OFF:
+        return _say_off(app, decision, json_=json_)
+    made = _make(app, given)
+    written = write(made, gate)
+    pairs = assign(made, gate, written=written) if decision.mode == ON else []
+
+    def deliver(pair: tuple[Report, Destination]) -> tuple[Destination, Outcome]:
+        limit = max(start + PATIENCE - time.monotonic(), 0.1)
+        return pair[1], send(*pair, gate, limit=limit, timeout=TIMEOUT)
+
+    with ThreadPoolExecutor(max_workers=2) as pool:
+        deliveries = list(pool.map(deliver, pairs))
+    if json_:
+        print_json(_as_json(app, decision, made.line, deliveries))
+    else:
+        _say(app, decision, made.line, deliveries, written=written)
+    return int(not written or not all(outcome.ok for _, outcome in deliveries))
+
+
+@click.command()
+@set_option
+@click.option("--format", "form", type=click.Choice(["table", "json", "otlp"]), default="table", show_default=True,
+              help="A table, the line of the file, or the OTLP request.")  # fmt: skip
+@pass_context
+def preview(context: Context, settings: tuple[str, ...], form: str) -> None:
+    """Show exactly what would be sent; send and write nothing.
+
+    It equals the report that follows, but for uuid, ids and time.
+
+    \b
+    Example:
+      otel-usage preview --format otlp
+    """
+    app = context.app
+    made = _make(app, _given(app, settings))
+    if form == "json":
+        click.echo(made.line)
+    elif form == "otlp":
+        from otel_usage.cli.otlp import as_otlp_json  # noqa: PLC0415 -- loads the SDK
+
+        print_json(as_otlp_json(made))
+    else:
+        _print_table(made)
+    decision = context.gate.decide()
+    if decision.mode == OFF:
+        click.echo(f"Nothing of this would be recorded or sent: {app.name} reports are off {because(decision)}.", err=True)
+
+
+def _given(app: App, settings: tuple[str, ...]) -> dict[str, object]:
+    """Read KEY=VALUE by the declared types; raises click.UsageError."""
+    given: dict[str, object] = {}
+    for setting in settings:
+        key, equals, text = setting.partition("=")
+        fact = app.rows.get(key)
+        if not equals:
+            message = f"--set {printable(setting)}: write it as KEY=VALUE"
+            raise click.UsageError(message)
+        if fact is None or key not in app.report_keys:
+            nearest = difflib.get_close_matches(key, app.report_keys, n=3, cutoff=0)
+            message = f"--set {printable(key)}: {app.name} declares no such fact; the nearest are {', '.join(nearest)}"
+            raise click.UsageError(message)
+        given[key] = _value(fact, text)
+    _, problems = admit(app, given)
+    if problems:
+        message = f"--set: {printable('; '.join(problems))}"
+        raise click.UsageError(message)
+    return given
+
+
+def _value(fact: Fact, text: str) -> object:
+    if text == "null":
+        return None
+    try:
+        return WORDS[text.lower()] if fact.type is bool else fact.type(text)
+    except (ValueError, KeyError):
+        wanted = "true or false" if fact.type is bool else "an integer" if fact.type is int else "a number"
+        message = f"--set {fact.key}={printable(text)}: the value must be {wanted}, or null"
+        raise click.UsageError(message) from None
+
+
+def _make(app: App, given: dict[str, object]) -> Report:
+    """Make a report of this machine and of what was given, which wins over the detectors."""
+    facts, _ = admit(app, {**about_run(app), **Detection().facts(), **given})
+    return Report(app, facts)
+
+
+def _say_off(app: App, decision: Decision, *, json_: bool) -> int:
+    if json_:
+        print_json(_as_json(app, decision, None, []))
+    click.echo(f"{app.name} reports are off {because(decision)}: nothing was recorded or sent.", err=json_)
+    return 1
+
+
+def _as_json(
+    app: App, decision: Decision, line: str | None, deliveries: list[tuple[Destination, Outcome]]
+) -> dict[str, object]:
+    return {
+        "app": app.name,
+        "mode": decision.mode,
+        "decided_by": decision.decided_by,
+        "line": line,
+        "path": local_file(app),
+        "deliveries": [
+            {"destination": to.kind, "endpoint": to.endpoint, "ok": outcome.ok, "detail": outcome.detail}
+            for to, outcome in deliveries
+        ],
+    }
+
+
+def _say(
+    app: App, decision: Decision, line: str, deliveries: list[tuple[Destination, Outcome]], *, written: bool
+) -> None:
+    click.echo(line)
+    click.echo()
+    click.echo(f"mode      {decision.mode}, {because(decision)}")
+    path = printable(local_file(app) or "a directory that there is not")
+    click.echo(f"recorded  in {path}" if written else f"recorded  NOT: {path} can't be written")
+    for to, outcome in deliveries:
+        click.echo(f"sent      to {printable(to.endpoint)}: {printable(outcome.detail)}")
+    if not deliveries:
+        click.echo("sent      nowhere" + ("" if decision.mode == ON else ", since the mode is local"))
+
+
+def _print_table(made: Report) -> None:
+    from rich.table import Table  # noqa: PLC0415 -- 50 ms, for people only
+
+    app = made.app
+    table = Table("fact", "in the file", "attribute", "over OTLP", title=f"What {app.name} would report", title_justify="left")
+    for key, value in made.values.items():
+        fact = app.rows[key]
+        parts = fact.split(value) if value is not None else ()
+        named = {a: v for a, v in zip(app.columns[key], parts, strict=False) if v is not None}
+        sent = {a.name: admit_attributes(app, {a.name: v}, a.place)[0].get(a.name) for a, v in named.items()}
+        table.add_row(
+            key,
+            "" if value is None else printable(str(value)),
+            "\n".join(a.name for a in app.columns[key]),
+            "\n".join("" if sent.get(a.name) is None else printable(str(sent[a.name])) for a in app.columns[key]),
+        )
+    console().print(table)

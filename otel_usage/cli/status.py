@@ -1,0 +1,71 @@
+"""`status`: what is decided, by whom, and where things are."""
+
+from __future__ import annotations
+
+import os
+import time
+
+import click
+
+from otel_usage.cli.common import Context, as_json, because, console, pass_context, print_json, printable
+from otel_usage.consent import config_directory, signals
+from otel_usage.delivery import last_delivery, local_file
+from otel_usage.settings import waiting
+
+
+@click.command()
+@as_json
+@pass_context
+def status(context: Context, *, json_: bool) -> None:
+    """Show the mode and the signal that decided it, every signal, the destinations, the file and the last delivery.
+
+    \b
+    Example:
+      otel-usage status
+    """
+    app, gate = context.app, context.gate
+    decision = gate.decide()
+    found = list(signals(app.name, os.environ, loopback=gate.loopback))
+    outbox = _outbox(config_directory(app.name))
+    last = last_delivery(app)
+    if json_:
+        print_json({
+            "app": app.name,
+            "mode": decision.mode,
+            "decided_by": decision.decided_by,
+            "signals": [{"name": s.name, "value": s.value, "means": s.means} for s in found],
+            "destinations": [{"destination": to.kind, "endpoint": to.endpoint, "wire": to.wire} for to in gate.destinations],
+            "file": local_file(app),
+            "outbox": outbox,
+            "last_delivery": last,
+        })  # fmt: skip
+        return
+    from rich.table import Table  # noqa: PLC0415 -- 50 ms, for people only
+
+    click.echo(f"{app.name} reports are {decision.mode}, {because(decision)}.\n")
+    table = Table("signal", "value", "means", title="Signals; any off wins, then any local", title_justify="left")
+    for signal in found:
+        table.add_row(printable(signal.name), "" if signal.value is None else printable(signal.value), signal.means or "")
+    console().print(table)
+    places = [f"{printable(to.endpoint)} ({to.kind}, {printable(to.wire)})" for to in gate.destinations]
+    click.echo(f"\ndestinations   {', '.join(places) or 'none'}")
+    click.echo(f"local file     {printable(local_file(app) or 'none')}")
+    click.echo(f"waiting        {outbox['count']} reports, {outbox['bytes']} bytes, oldest {outbox['oldest'] or '-'}")
+    click.echo(f"last delivery  {_in_words(last)}")
+
+
+def _outbox(directory: str | None) -> dict[str, object]:
+    entries = waiting(directory) if directory else []
+    found = [entry.stat(follow_symlinks=False) for entry in entries]
+    oldest = min((one.st_mtime for one in found), default=None)
+    return {
+        "count": len(found),
+        "bytes": sum(one.st_size for one in found),
+        "oldest": None if oldest is None else time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(oldest)),
+    }
+
+
+def _in_words(last: dict[str, object] | None) -> str:
+    if last is None:
+        return "none"
+    return printable(f"{last.get('time')} to {last.get('endpoint')}: {last.get('detail')}")

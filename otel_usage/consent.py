@@ -1,0 +1,166 @@
+"""May anything be recorded, may anything be sent? Every signal, resolved in this one place.
+
+Any signal for `off` wins over everything, any for `local` wins over `on`; what can't be read counts as `off`.
+Nothing is imported, opened or looked up beyond what a signal itself needs.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+import sys
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+ON, LOCAL, OFF = "on", "local", "off"
+MODES = (ON, LOCAL, OFF)
+DESTINATIONS = ("project", "otlp", "none")
+EXPORTER = "OTEL_USAGE_EXPORTER"
+OPT_OUT_FILE = "do_not_track"
+MODE_FILE = "usage_mode"
+SYSTEM_DIRECTORY = "/etc"
+LONGEST_MODE = 256
+ANY_DIGIT = str.maketrans("123456789", "000000000")
+
+
+class Signal:
+    """One signal of consent: its name, its raw value (None where it is unset) and what it means, if anything."""
+
+    __slots__ = ("means", "name", "value")
+
+    def __init__(self, name: str, value: str | None, means: str | None) -> None:
+        self.name, self.value, self.means = name, value, means
+
+
+class Decision:
+    """The mode, "on", "local" or "off", and the signal that decided it; no signal where the default holds."""
+
+    __slots__ = ("mode", "signal")
+
+    def __init__(self, mode: str, signal: Signal | None = None) -> None:
+        self.mode, self.signal = mode, signal
+
+    @property
+    def decided_by(self) -> str:
+        """The name of the signal that decided, or "default"."""
+        return "default" if self.signal is None else self.signal.name
+
+
+def decide(app: str | None, environ: Mapping[str, str] | None = None, *, loopback: bool = False) -> Decision:
+    """Decide now whether the reports of `app` may be recorded and sent, and say why.
+
+    app: its name; None counts only the signals that belong to no app. environ: os.environ by default.
+    loopback: whether all that would be sent stays on this machine. Never raises.
+    """
+    decision = Decision(ON)
+    for signal in signals(app, os.environ if environ is None else environ, loopback=loopback):
+        if signal.means == OFF:
+            return Decision(OFF, signal)
+        if signal.means == LOCAL and decision.mode == ON:
+            decision = Decision(LOCAL, signal)
+    return decision
+
+
+def signals(app: str | None, environ: Mapping[str, str], *, loopback: bool = False) -> Iterator[Signal]:
+    """Yield every signal, those of the environment first, since they cost nothing to look at."""
+    prefix = app.upper() if app else None
+    opt_outs = ("DO_NOT_TRACK", *((f"{prefix}_DO_NOT_TRACK", f"{prefix}_NO_USAGE_STATS") if prefix else ()))
+    for name in opt_outs:
+        value = environ.get(name)
+        yield Signal(name, value, None if value is None else OFF)
+    if prefix:
+        value = environ.get(f"OTEL_USAGE_SUPPRESSED_{prefix}")
+        yield Signal(f"OTEL_USAGE_SUPPRESSED_{prefix}", value, None if value is None else OFF)
+    value = environ.get("OTEL_SDK_DISABLED")
+    disabled = (value or "").strip().lower() not in ("", "false")
+    yield Signal("OTEL_SDK_DISABLED", value, OFF if disabled else None)
+    chosen = exporters(environ)
+    silenced = "none" in chosen or not set(chosen) <= set(DESTINATIONS)
+    yield Signal(EXPORTER, environ.get(EXPORTER), LOCAL if silenced else None)
+    testing = "pytest" in sys.modules
+    yield Signal("pytest", "running" if testing else None, LOCAL if testing and not chosen and not loopback else None)
+    yield from _files(app, environ)
+
+
+def exporters(environ: Mapping[str, str]) -> list[str]:
+    """Return the words of OTEL_USAGE_EXPORTER; none where it is unset or empty."""
+    return [word.strip().lower() for word in environ.get(EXPORTER, "").split(",") if word.strip()]
+
+
+def config_directory(app: str, environ: Mapping[str, str] | None = None) -> str | None:
+    """Return the absolute path of the directory that `app` writes to, None where there is none."""
+    return next(iter(_homes(app, os.environ if environ is None else environ)), None)
+
+
+def _homes(app: str, environ: Mapping[str, str]) -> list[str]:
+    """Return the user's directories for `app`, the one that is written to first."""
+    home = environ.get("HOME", "")
+    candidates = [environ.get(f"{app.upper()}_CONFIG_ROOT", "")]
+    candidates.append(os.path.join(environ.get("XDG_CONFIG_HOME", ""), app))
+    candidates.append(os.path.join(home if os.path.isabs(home) else _account_home(), ".config", app))
+    return [path for path in candidates if os.path.isabs(path)]
+
+
+def _account_home() -> str:
+    """Return the home of the account that runs this; asked only without HOME, since it may go to the network."""
+    try:
+        import pwd  # noqa: PLC0415 -- not everywhere, and seldom needed
+
+        return pwd.getpwuid(os.getuid()).pw_dir
+    except ImportError:
+        return os.path.expanduser("~")
+    except (KeyError, OSError):
+        return ""
+
+
+def _files(app: str | None, environ: Mapping[str, str]) -> Iterator[Signal]:
+    homes = _homes(app, environ) if app else []
+    if app and not homes:
+        yield Signal("config directory", "none that is an absolute path", OFF)
+    shared = [os.path.join(SYSTEM_DIRECTORY, app)] if app else []
+    for directory in dict.fromkeys([*homes, *shared, os.path.join(SYSTEM_DIRECTORY, "otel-usage")]):
+        yield _opt_out_file(os.path.join(directory, OPT_OUT_FILE))
+        yield _mode_file(os.path.join(directory, MODE_FILE))
+
+
+def _opt_out_file(path: str) -> Signal:
+    try:
+        os.lstat(path)
+    except OSError as error:
+        return _absent_or_off(path, error)
+    except ValueError:  # a NUL in the path
+        return Signal(path, "not a path", OFF)
+    return Signal(path, "exists", OFF)
+
+
+def _mode_file(path: str) -> Signal:
+    try:
+        mode = read_mode(path)
+    except OSError as error:
+        return _absent_or_off(path, error)
+    except ValueError:
+        return Signal(path, "not a path", OFF)
+    word, _, since = mode.partition(" ")
+    dated = not since or (word == ON and since[:10].translate(ANY_DIGIT) == "0000-00-00")
+    return Signal(path, mode, word if word in MODES and dated else OFF)
+
+
+def _absent_or_off(path: str, error: OSError) -> Signal:
+    if error.errno in (errno.ENOENT, errno.ENOTDIR):
+        return Signal(path, None, None)
+    return Signal(path, errno.errorcode.get(error.errno or 0, "unreadable"), OFF)
+
+
+def read_mode(path: str) -> str:
+    """Return what a `usage_mode` file says, stripped; raise OSError where it is no regular file that can be read."""
+    flags = os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_CLOEXEC", 0)
+    descriptor = os.open(path, flags)
+    try:
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            raise OSError(errno.EINVAL, "not a regular file", path)
+        return os.read(descriptor, LONGEST_MODE).decode("utf-8", "replace").strip()
+    finally:
+        os.close(descriptor)

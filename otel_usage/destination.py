@@ -1,0 +1,110 @@
+"""Where reports go: the project's endpoint, the operator's own collector, both or nowhere.
+
+Resolved once, on the caller's thread, since a host may set OpenTelemetry's variables for itself later on.
+"""
+
+from __future__ import annotations
+
+import os
+
+from otel_usage.consent import exporters
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from otel_usage.app import App
+
+TRACES_PATH = "/v1/traces"
+HTTP, GRPC = "http/protobuf", "grpc"
+
+
+class Destination:
+    """One place that reports go to.
+
+    kind: "project" or "otlp". url: where to, complete. wire: "otlp" or "json" for a project, "http/protobuf",
+    "grpc" or what else the operator wrote for `otlp`. by_operator: whether the operator named it.
+    """
+
+    __slots__ = ("by_operator", "kind", "url", "wire")
+
+    def __init__(self, kind: str, url: str, wire: str, *, by_operator: bool) -> None:
+        self.kind, self.url, self.wire, self.by_operator = kind, url, wire, by_operator
+
+    @property
+    def endpoint(self) -> str:
+        """The URL as it may be shown: without user, password, query and fragment."""
+        scheme, separator, rest = self.url.partition("://")
+        if not separator:
+            scheme, rest = "", self.url
+        rest = rest.partition("?")[0].partition("#")[0]
+        authority, slash, path = rest.partition("/")
+        return f"{scheme}{separator}{authority.rpartition('@')[2]}{slash}{path}"
+
+    @property
+    def loopback(self) -> bool:
+        """Whether what is sent there stays on this machine."""
+        return is_loopback(self.url)
+
+
+def resolve(app: App, environ: Mapping[str, str] | None = None, *, endpoint: str | None) -> list[Destination]:
+    """Return the destinations of `app`, the project's first.
+
+    endpoint: the adopter's, None on the command line. environ: os.environ by default.
+    """
+    environ = os.environ if environ is None else environ
+    chosen = exporters(environ)
+    server = environ.get(f"{app.name.upper()}_USAGE_STATS_SERVER") or None
+    project = server or endpoint
+    found = []
+    if project and (not chosen or "project" in chosen):
+        url = project if app.wire == "json" else traces_url(project)
+        found.append(Destination("project", url, app.wire, by_operator=server is not None))
+    if "otlp" in chosen or (not chosen and _implied(environ)):
+        found.append(_operators_own(environ))
+    return found
+
+
+def traces_url(endpoint: str) -> str:
+    """Append /v1/traces to a base URL, before its query, unless it ends so already."""
+    base, mark, query = endpoint.partition("?")
+    base = base.rstrip("/")
+    return f"{base if base.endswith(TRACES_PATH) else base + TRACES_PATH}{mark}{query}"
+
+
+def is_loopback(url: str) -> bool:
+    """Tell whether a URL names this machine: localhost, 127.0.0.0/8 or ::1."""
+    authority = url.partition("://")[2].partition("/")[0].partition("?")[0].rpartition("@")[2]
+    host = authority.partition("]")[0].lstrip("[") if authority.startswith("[") else authority.partition(":")[0]
+    octets = host.split(".")
+    numeric = len(octets) == 4 and all(o.isascii() and o.isdigit() and int(o) < 256 for o in octets)  # noqa: PLR2004
+    return host.lower() in ("localhost", "::1") or (numeric and int(octets[0]) == 127)  # noqa: PLR2004
+
+
+def _implied(environ: Mapping[str, str]) -> bool:
+    """Tell whether the operator pointed OTLP at a collector, for traces too."""
+    tracing = environ.get("OTEL_TRACES_EXPORTER")
+    wanted = tracing is None or "otlp" in [word.strip() for word in tracing.split(",")]
+    return wanted and any(_endpoints(environ))
+
+
+def _endpoints(environ: Mapping[str, str]) -> tuple[str, str]:
+    """Return what the operator set for traces alone and for all signals; empty counts as unset."""
+    return (environ.get("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", ""), environ.get("OTEL_EXPORTER_OTLP_ENDPOINT", ""))
+
+
+def _operators_own(environ: Mapping[str, str]) -> Destination:
+    exact, base = _endpoints(environ)
+    wire = environ.get("OTEL_EXPORTER_OTLP_TRACES_PROTOCOL") or environ.get("OTEL_EXPORTER_OTLP_PROTOCOL")
+    if not wire:
+        wire = GRPC if _looks_like_grpc(exact or base) else HTTP
+    if wire == GRPC:
+        url = exact or base or "http://localhost:4317"
+    else:
+        url = exact or f"{(base or 'http://localhost:4318').rstrip('/')}{TRACES_PATH}"
+    return Destination("otlp", url, wire.strip(), by_operator=True)
+
+
+def _looks_like_grpc(endpoint: str) -> bool:
+    authority = endpoint.partition("://")[2].partition("/")[0]
+    return endpoint.startswith("grpc://") or authority.endswith(":4317")

@@ -1,0 +1,85 @@
+"""Detectors, run side by side under one deadline; one that hangs or fails costs its own facts and nothing else.
+
+A detector is a generator of (key, value) pairs, so that what it found before it hung or failed still counts.
+"""
+
+from __future__ import annotations
+
+import _thread
+import threading
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping
+
+    from otel_usage.facts import Scalar
+
+    Detector = Callable[[], Iterator[tuple[str, Scalar | None]]]
+
+DEADLINE = 2.0
+
+
+def _host() -> Iterator[tuple[str, Scalar | None]]:
+    from otel_usage.detect.host import detect  # noqa: PLC0415 -- loaded once it is known to be wanted
+
+    yield from detect()
+
+
+def _cloud() -> Iterator[tuple[str, Scalar | None]]:
+    from otel_usage.detect.cloud import detect  # noqa: PLC0415 -- loaded once it is known to be wanted
+
+    yield from detect()
+
+
+def _gpu() -> Iterator[tuple[str, Scalar | None]]:
+    from otel_usage.detect.gpu import detect  # noqa: PLC0415 -- loaded once it is known to be wanted
+
+    yield from detect()
+
+
+DETECTORS: Mapping[str, Detector] = {"cloud": _cloud, "gpu": _gpu, "host": _host}
+
+
+class Detection:
+    """One run of the detectors, each in a helper thread of its own that is abandoned if it hangs."""
+
+    __slots__ = ("_failed", "_found", "_over", "_running")
+
+    def __init__(self, detectors: Mapping[str, Detector] = DETECTORS) -> None:
+        """Start the detectors; one whose thread can't be started counts as failed."""
+        self._found: dict[str, Scalar] = {}
+        self._failed: set[str] = set()
+        self._running = set(detectors)
+        self._over = threading.Event()
+        for name, detector in detectors.items():
+            try:
+                _thread.start_new_thread(self._run, (name, detector))
+            except RuntimeError:
+                self._failed.add(name)
+                self._finish(name)
+
+    def _run(self, name: str, detector: Detector) -> None:
+        try:
+            for key, value in detector():
+                if value is not None:
+                    self._found[key] = value
+        except Exception:  # noqa: BLE001 -- whatever it is, it costs this detector's facts alone
+            self._failed.add(name)
+        finally:
+            self._finish(name)
+
+    def _finish(self, name: str) -> None:
+        self._running.discard(name)
+        if not self._running:
+            self._over.set()
+
+    def hurry(self) -> None:
+        """End the wait at once, with what has been found so far."""
+        self._over.set()
+
+    def facts(self, seconds: float = DEADLINE) -> dict[str, Scalar]:
+        """Return what was found within so many seconds, and in `detect_failed` who did not answer."""
+        self._over.wait(seconds)
+        silent = {*self._failed, *self._running}
+        found = dict(self._found)
+        return {**found, "detect_failed": ",".join(sorted(silent))} if silent else found

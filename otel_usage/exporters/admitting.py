@@ -1,0 +1,75 @@
+"""The exit of the pipeline: a span leaves as one that is built anew from what the table admits.
+
+The check stands here, at the end, because a fork, a plugin or the host's environment can put things
+into a span, or into its resource, after it was started.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from opentelemetry.exporter.otlp.proto.common.trace_encoder import encode_spans
+from opentelemetry.sdk.resources import Resource
+from opentelemetry.sdk.trace import ReadableSpan
+from opentelemetry.sdk.trace.export import SpanExporter, SpanExportResult
+from opentelemetry.sdk.util.instrumentation import InstrumentationScope
+from opentelemetry.trace import SpanContext, SpanKind, TraceFlags
+
+from otel_usage.admit import admit_attributes
+from otel_usage.exporters.outcome import STOPPED, Outcome
+from otel_usage.table import HEARTBEAT, REPORT, SCHEMA_URL, SCOPE
+from otel_usage.version import __version__
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from otel_usage.app import App
+    from otel_usage.exporters.operator import OperatorExporter
+    from otel_usage.exporters.sealed import SealedSender
+
+MAX_ENCODED = 32 * 1024
+
+
+def admit_span(app: App, span: ReadableSpan) -> ReadableSpan | None:
+    """Build the span that may leave: no events, links, status text, parent or trace state; None for a foreign one."""
+    if span.name not in (REPORT, HEARTBEAT) or span.context is None:
+        return None
+    resource, _ = admit_attributes(app, span.resource.attributes, "resource")
+    attributes, _ = admit_attributes(app, span.attributes or {}, "span")
+    return ReadableSpan(
+        span.name,
+        context=SpanContext(
+            span.context.trace_id, span.context.span_id, is_remote=False, trace_flags=TraceFlags(TraceFlags.SAMPLED)
+        ),
+        resource=Resource(resource, SCHEMA_URL),
+        attributes=attributes,
+        kind=SpanKind.INTERNAL,
+        instrumentation_scope=InstrumentationScope(SCOPE, __version__),
+        start_time=span.start_time,
+        end_time=span.start_time,
+    )
+
+
+class AdmittingExporter(SpanExporter):
+    """Hands on to another exporter what the table admits, and keeps the outcome."""
+
+    def __init__(self, app: App, exporter: SealedSender | OperatorExporter) -> None:
+        self._app, self._exporter = app, exporter
+        #: What became of the last span; until there is one, nothing was let through.
+        self.outcome: Outcome = STOPPED
+
+    def export(self, spans: Sequence[ReadableSpan]) -> SpanExportResult:
+        """Export the admitted spans, refusing a report that is too large; never raises an Exception."""
+        admitted = [span for given in spans if (span := admit_span(self._app, given)) is not None]
+        if not admitted:
+            return SpanExportResult.SUCCESS
+        request = encode_spans(admitted)
+        if (size := request.ByteSize()) > MAX_ENCODED:
+            self.outcome = Outcome(f"dropped: the report has {size} bytes, at most {MAX_ENCODED} may leave", again=False)
+        else:
+            self.outcome = self._exporter.send(admitted, request)
+        return SpanExportResult.SUCCESS if self.outcome.ok else SpanExportResult.FAILURE
+
+    def shutdown(self) -> None:
+        """Close what the other exporter holds."""
+        self._exporter.shutdown()

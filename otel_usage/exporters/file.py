@@ -1,0 +1,95 @@
+"""The local file as a span exporter, for anybody's pipeline: one flat JSON line a usage span."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+from opentelemetry.sdk.trace.export import SpanExporter, SpanExportResult
+
+from otel_usage.admit import admit
+from otel_usage.app import App, is_name
+from otel_usage.consent import OFF, config_directory, decide
+from otel_usage.exporters.line import FILE, MAX_BYTES, append_line
+from otel_usage.report import Report
+from otel_usage.table import HEARTBEAT, REPORT, SCOPE, SERVICE_NAME
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from opentelemetry.sdk.resources import Resource
+    from opentelemetry.sdk.trace import ReadableSpan
+
+    from otel_usage.facts import Scalar
+
+
+class LocalFileSpanExporter(SpanExporter):
+    """Writes the usage spans of its pipeline to the local file of the app that their `service.name` names.
+
+    app: an App, whose declared facts are written too, or the name of the only app whose spans are taken; None takes
+    every app's, with the built-in facts. directory: where to write, by default the app's own directory.
+    max_bytes: the size beyond which the file is rotated; 0 for never.
+
+    It takes only spans of the scope `otel_usage` and asks consent itself, right before each line.
+    """
+
+    def __init__(self, app: App | str | None = None, directory: str | None = None, max_bytes: int = MAX_BYTES) -> None:
+        self._only = App(app) if isinstance(app, str) else app
+        self._directory, self._max_bytes = directory, max_bytes
+        self._apps: dict[str, App] = {} if self._only is None else {self._only.name: self._only}
+        self._resource: tuple[Resource, dict[str, Scalar]] | None = None
+
+    def export(self, spans: Sequence[ReadableSpan]) -> SpanExportResult:
+        """Write a line for each usage span; FAILURE where one is not in the file. Raises nothing."""
+        try:
+            written = [self._write(span) for span in spans]
+        except (OSError, ValueError):
+            return SpanExportResult.FAILURE
+        return SpanExportResult.SUCCESS if all(written) else SpanExportResult.FAILURE
+
+    def _write(self, span: ReadableSpan) -> bool:
+        """Write the span's line; False where there is no directory for it, True where it is not to be written."""
+        scope = span.instrumentation_scope
+        if scope is None or scope.name != SCOPE or span.name not in (REPORT, HEARTBEAT):
+            return True
+        app = self._app(span.resource.attributes.get(SERVICE_NAME))
+        if app is None or decide(app.name).mode == OFF:
+            return True
+        directory = self._directory or config_directory(app.name)
+        if directory is None:
+            return False
+        on = "report" if span.name == REPORT else "heartbeat"
+        facts, _ = admit(app, {**self._resource_facts(app, span.resource), **_facts(app, span.attributes or {})}, on=on)
+        facts["log_time"] = span.start_time or 0
+        append_line(os.path.join(directory, FILE), Report(app, facts, name=span.name).line, max_bytes=self._max_bytes)
+        return True
+
+    def _app(self, name: object) -> App | None:
+        """Return the app of that name, None where its spans are not taken."""
+        if not isinstance(name, str) or not is_name(name):
+            return None
+        if self._only is None and name not in self._apps:
+            try:
+                self._apps[name] = App(name)
+            except ValueError:
+                return None
+        return self._apps.get(name)
+
+    def _resource_facts(self, app: App, resource: Resource) -> dict[str, Scalar]:
+        """Return the facts of a resource, remembered while the spans have the same one."""
+        if self._resource is None or self._resource[0] is not resource:
+            self._resource = resource, _facts(app, resource.attributes)
+        return self._resource[1]
+
+    def shutdown(self) -> None:
+        """Do nothing: no file stays open."""
+
+
+def _facts(app: App, attributes: Mapping[str, object]) -> dict[str, Scalar]:
+    """Return the facts that the attributes of a resource or a span hold, by their keys in the file."""
+    found = {}
+    for key, columns in app.columns.items():
+        values = tuple(attributes.get(column.name) for column in columns)
+        if columns and (value := app.rows[key].join(values)) is not None:
+            found[key] = value
+    return found

@@ -1,0 +1,134 @@
+"""The operator's own collector, reached by the stock OTLP exporters with all their OTEL_EXPORTER_OTLP_* settings."""
+
+from __future__ import annotations
+
+import inspect
+import logging
+import os
+import re
+import threading
+from typing import TYPE_CHECKING, Any
+
+from opentelemetry.metrics import NoOpMeterProvider
+from opentelemetry.sdk.trace.export import SpanExporter, SpanExportResult
+
+from otel_usage.destination import GRPC, HTTP
+from otel_usage.exporters.outcome import STOPPED, Outcome
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
+    from opentelemetry.sdk.trace import ReadableSpan
+
+    from otel_usage.destination import Destination
+
+LOGGERS = ("opentelemetry", "urllib3", "requests", "grpc")
+RETRYING = "retrying in"
+TIMEOUTS = ("OTEL_EXPORTER_OTLP_TRACES_TIMEOUT", "OTEL_EXPORTER_OTLP_TIMEOUT")
+CODE = re.compile(r"(?:code: |StatusCode\.|error )(?:StatusCode\.)?([1-5]\d\d|[A-Z_]{4,})\b")
+
+
+class OperatorExporter:
+    """One attempt a call by the stock exporter, silent, under the operator's settings.
+
+    allowed: asked right before each attempt. timeout: seconds for the attempt where the operator set none;
+    None leaves the stock exporter its own.
+    """
+
+    def __init__(self, destination: Destination, allowed: Callable[[], bool], *, timeout: float | None = None) -> None:
+        self._destination, self._allowed, self._timeout = destination, allowed, timeout
+        self._stock: SpanExporter | None = None
+
+    def send(self, spans: Sequence[ReadableSpan], request: ExportTraceServiceRequest) -> Outcome:
+        """Export the spans and say what became of them; never raises an Exception."""
+        del request
+        if self._destination.wire not in (GRPC, HTTP):
+            return Outcome(f"OTEL_EXPORTER_OTLP_PROTOCOL is not known; set it to {HTTP} or {GRPC}")
+        try:
+            stock = _stock_class(self._destination.wire)
+            with Silence() as silence:
+                self._stock = stock(**_arguments(stock, self._destination, self._timeout))
+                if not self._allowed():
+                    return STOPPED
+                if self._stock.export(spans) is SpanExportResult.SUCCESS:
+                    return Outcome("accepted", ok=True)
+        except RetryAnnounced:
+            pass
+        except Exception as error:  # noqa: BLE001 -- whatever a setting makes the stock exporter raise
+            return Outcome(f"the OTLP exporter failed ({type(error).__name__}): check OTEL_EXPORTER_OTLP_*")
+        return Outcome(_reason(silence.records))
+
+    def shutdown(self) -> None:
+        """Close the stock exporter's connection."""
+        if self._stock is not None:
+            with Silence():
+                self._stock.shutdown()
+
+
+def _stock_class(wire: str) -> type[SpanExporter]:
+    if wire == GRPC:
+        from opentelemetry.exporter.otlp.proto.grpc import trace_exporter as grpc  # noqa: PLC0415 -- 230 ms
+
+        return grpc.OTLPSpanExporter
+    from opentelemetry.exporter.otlp.proto.http import trace_exporter as http  # noqa: PLC0415 -- 150 ms
+
+    return http.OTLPSpanExporter
+
+
+def _arguments(stock: type[SpanExporter], destination: Destination, timeout: float | None) -> dict[str, Any]:
+    """Return what is passed explicitly; all else the stock exporter reads from the environment."""
+    arguments: dict[str, Any] = {"endpoint": destination.url}
+    if timeout is not None and not any(os.environ.get(name) for name in TIMEOUTS):
+        arguments["timeout"] = timeout
+    if "meter_provider" in inspect.signature(stock).parameters:
+        arguments["meter_provider"] = NoOpMeterProvider()
+    return arguments
+
+
+class RetryAnnounced(Exception):  # noqa: N818 -- it ends an attempt, it is no error
+    """Raised out of the stock exporter in place of its own wait: retrying needs a fresh decision."""
+
+
+class Silence(logging.Filter):
+    """Keeps what the stock exporter logs on this thread from the host's handlers, while in the `with` block.
+
+    Other threads' records pass. A record that announces a retry ends the attempt.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.records: list[str] = []
+        self._thread = threading.get_ident()
+        self._loggers: list[logging.Logger] = []
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Pass other threads' records on; keep ours. Raises RetryAnnounced."""
+        if record.thread != self._thread:
+            return True
+        self.records.append(record.getMessage())
+        if RETRYING in self.records[-1]:
+            raise RetryAnnounced
+        return False
+
+    def __enter__(self) -> Silence:
+        """Attach to the loggers there are; an exporter's are made when it is imported."""
+        known = [logging.getLogger(name) for name in sorted(logging.root.manager.loggerDict)
+                 if name.partition(".")[0] in LOGGERS]  # fmt: skip
+        for logger in known:
+            logger.addFilter(self)
+            self._loggers.append(logger)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Leave the loggers as they were."""
+        for logger in self._loggers:
+            logger.removeFilter(self)
+
+
+def _reason(records: list[str]) -> str:
+    """Say why, with the status code at most: the rest of a record may be the server's own words."""
+    for record in records:
+        if found := CODE.search(record):
+            return f"not accepted ({found[1]})"
+    return "not accepted: no connection or no answer in time"

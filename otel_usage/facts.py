@@ -1,0 +1,201 @@
+"""What a fact is: one declared row, its values, and the attributes it becomes.
+
+This module imports nothing, so that the list of what may leave can be read, and loaded, by itself.
+"""
+
+from __future__ import annotations
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+    from typing import Any, TypeAlias
+
+    Scalar: TypeAlias = str | int | float | bool
+
+MAX_BYTES = 256
+LARGEST_DOUBLE = 1.7976931348623157e308
+OTHER = "other"
+IDENTIFIER = r"[A-Za-z0-9_.+-]{1,64}"
+NAMES = {str: "string", int: "int", float: "double", bool: "boolean"}
+
+
+class Attribute:
+    """One OpenTelemetry attribute that a fact becomes, and the values that may leave in it.
+
+    name: its OpenTelemetry name. type: str, int, float or bool. place: "resource" or "span".
+    unit: UCUM, such as "By". values: the closed set, if there is one. pattern: a regular
+    expression for the whole string. open: why it must be free text. step: numbers are rounded to
+    a multiple of it. clean: (pattern, replacement); what it matches is replaced before the check.
+    """
+
+    __slots__ = ("clean", "name", "open", "pattern", "place", "step", "type", "unit", "values")
+
+    def __init__(  # noqa: PLR0913 -- a row of the table has that many columns
+        self,
+        name: str,
+        type: type[Scalar],  # noqa: A002 -- the column's name in the contract
+        *,
+        place: str = "resource",
+        unit: str | None = None,
+        values: tuple[str, ...] | None = None,
+        pattern: str | None = None,
+        open: str | None = None,  # noqa: A002 -- the column's name in the contract
+        step: float | None = None,
+        clean: tuple[str, str] | None = None,
+    ) -> None:
+        self.name, self.type, self.place, self.unit = name, type, place, unit
+        self.values, self.pattern, self.open = values, pattern, open
+        self.step, self.clean = step, clean
+
+
+class Fact:
+    """One thing that may be reported: declared once, checked wherever it passes.
+
+    key: its name in the local file. type: str, int, float or bool; scalars only. why: why it is
+    collected, for the operator to read. values: the closed set of a string, or pattern: a regular
+    expression for all of it (by default that of an identifier), or open: why it must be free text.
+    attribute: its OpenTelemetry name, by default <app>.config.<key>, or <app>.runtime.<key> on
+    heartbeats. unit: UCUM. step: numbers leave over OTLP as multiples of it. on: "report" or
+    "heartbeat". since, deprecated: the app's versions between which it is reported.
+
+    Raises ValueError, at declaration, for a row that makes no sense.
+    """
+
+    __slots__ = ("attribute", "deprecated", "in_line", "key", "on", "open", "pattern", "since", "step", "type",
+                 "unit", "values", "why")  # fmt: skip
+
+    def __init__(  # noqa: PLR0913 -- a row of the table has that many columns
+        self,
+        key: str,
+        type: type[Scalar],  # noqa: A002 -- the column's name in the contract
+        *,
+        why: str,
+        values: Iterable[str] | None = None,
+        pattern: str | None = None,
+        open: str | None = None,  # noqa: A002 -- the column's name in the contract
+        attribute: str | None = None,
+        unit: str | None = None,
+        step: float | None = None,
+        on: str = "report",
+        since: str | None = None,
+        deprecated: str | None = None,
+    ) -> None:
+        self.key, self.type, self.why = key, type, why
+        self.values = None if values is None else tuple(values)
+        self.pattern, self.open = pattern, open
+        self.attribute, self.unit, self.step, self.on = attribute, unit, step, on
+        self.since, self.deprecated = since, deprecated
+        self.in_line = True
+        if problem := self._problem():
+            message = f"fact {key!r}: {problem}"
+            raise ValueError(message)
+        if type is str and self.values is None and open is None and pattern is None:
+            self.pattern = IDENTIFIER
+
+    def _problem(self) -> str | None:
+        """Say what is wrong with the row, or None."""
+        bounds = [bound for bound in (self.values, self.pattern, self.open) if bound is not None]
+        checks = (
+            (not (isinstance(self.key, str) and self.key.isascii() and self.key.isidentifier()),
+             "the key must be an ASCII identifier"),
+            (self.type not in NAMES, "the type must be str, int, float or bool"),
+            (not (isinstance(self.why, str) and self.why.strip()), "why= must say why it is collected"),
+            (len(bounds) > 1, "give one of values=, pattern= and open="),
+            (bool(bounds) and self.type is not str, "values=, pattern= and open= are for strings"),
+            (self.values is not None and not (self.values and all(type(v) is str for v in self.values)),
+             "values= must name at least one string, and strings only"),
+            (self.step is not None and (self.type not in (int, float) or self.step <= 0),
+             "step= must be above 0 and is for numbers"),
+            (self.on not in ("report", "heartbeat"), 'on= must be "report" or "heartbeat"'),
+        )  # fmt: skip
+        return next((problem for failed, problem in checks if failed), None)
+
+    def attributes(self, app: str) -> tuple[Attribute, ...]:
+        """Return the attributes that this fact becomes in the reports of `app`."""
+        place = "span" if self.on == "heartbeat" else "resource"
+        name = self.attribute or f"{app}.{'config' if self.on == 'report' else 'runtime'}.{self.key}"
+        return (Attribute(name, self.type, place=place, unit=self.unit, values=self.values,
+                          pattern=self.pattern, open=self.open, step=self.step),)  # fmt: skip
+
+    def split(self, value: Scalar) -> tuple[Scalar | None, ...]:
+        """Return the values of `attributes`, in their order, for a value of the file."""
+        return (value,)
+
+    def join(self, values: tuple[Scalar | None, ...]) -> Scalar | None:
+        """Return the value of the file for the values of `attributes`: `split` undone."""
+        return values[0]
+
+    def admit(self, value: object) -> tuple[Scalar | None, list[str]]:
+        """Return `value` as it may stand in the local file, or None, and what was wrong with it.
+
+        Wrong are another type, more than 256 bytes of UTF-8, an int beyond 64 bits, NaN and infinity.
+        Where a float is declared, an int becomes one. None is a value that is not known.
+        """
+        if value is None:
+            return None, []
+        if self.type is float and type(value) is int and abs(value) < 2**53:
+            value = float(value)
+        if problem := self._misfit(value):
+            return None, [f"{self.key} must be {problem}"]
+        return value, []  # type: ignore[return-value]  # _misfit has checked the type
+
+    def _misfit(self, value: object) -> str | None:
+        if type(value) is not self.type:
+            return f"{NAMES[self.type]}, not {type(value).__name__}"
+        if isinstance(value, str) and not fits(value):
+            return f"at most {MAX_BYTES} bytes of UTF-8"
+        if isinstance(value, int) and not -(2**63) <= value < 2**63:
+            return "within 64 bits"
+        if isinstance(value, float) and not abs(value) <= LARGEST_DOUBLE:  # nor is NaN
+            return "a finite number"
+        return None
+
+
+def fits(text: str) -> bool:
+    """Tell whether a string is at most 256 bytes of UTF-8; one with a lone surrogate has no UTF-8."""
+    try:
+        return len(text.encode()) <= MAX_BYTES
+    except UnicodeEncodeError:
+        return False
+
+
+class MappedFact(Fact):
+    """A fact whose attributes are not simply its value: several of them, none, or other words.
+
+    mapped: its attributes. split: value -> their values, in order. join: the way back, called with
+    one value an attribute, of which at least one is not None. in_line: False for what OTLP alone has.
+    """
+
+    __slots__ = ("_join", "_split", "mapped")
+
+    def __init__(  # noqa: PLR0913 -- a row of the table has that many columns
+        self,
+        key: str,
+        type: type[Scalar],  # noqa: A002 -- the column's name in the contract
+        *mapped: Attribute,
+        why: str,
+        split: Callable[[Any], tuple[Scalar | None, ...]] | None = None,
+        join: Callable[..., Scalar | None] | None = None,
+        on: str = "report",
+        in_line: bool = True,
+    ) -> None:
+        super().__init__(key, type, why=why, on=on)
+        self.mapped, self.in_line = mapped, in_line
+        self._split, self._join = split, join
+
+    def attributes(self, app: str) -> tuple[Attribute, ...]:
+        """Return the attributes given at declaration, whatever the app."""
+        del app
+        return self.mapped
+
+    def split(self, value: Scalar) -> tuple[Scalar | None, ...]:
+        """Return the values of `attributes`, in their order, for a value of the file."""
+        if self._split is not None:
+            return self._split(value)
+        return (value,) if self.mapped else ()
+
+    def join(self, values: tuple[Scalar | None, ...]) -> Scalar | None:
+        """Return the value of the file for the values of `attributes`: `split` undone."""
+        if all(value is None for value in values):
+            return None
+        return self._join(*values) if self._join is not None else values[0]

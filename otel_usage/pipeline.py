@@ -1,0 +1,104 @@
+"""The one place that assembles a pipeline: a report's resource and span, the consent sampler, the exit, a sender.
+
+All of it is private and short-lived. Nothing here is the host's: not its provider, context, limits, sampler or
+resource, nor what its OTEL_* variables would put in their place.
+"""
+
+from __future__ import annotations
+
+import inspect
+from typing import TYPE_CHECKING
+
+from opentelemetry.context import Context
+from opentelemetry.metrics import NoOpMeterProvider
+from opentelemetry.sdk.trace import SpanLimits, TracerProvider
+from opentelemetry.sdk.trace.export import SimpleSpanProcessor
+from opentelemetry.sdk.trace.id_generator import IdGenerator
+from opentelemetry.trace import SpanKind
+
+from otel_usage.exporters.admitting import AdmittingExporter
+from otel_usage.exporters.operator import OperatorExporter
+from otel_usage.exporters.sealed import SealedSender
+from otel_usage.host import WarningsFiltersKept
+from otel_usage.resource import resource_of
+from otel_usage.sampler import ConsentSampler
+from otel_usage.table import SCHEMA_URL, SCOPE
+from otel_usage.version import __version__
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from otel_usage.destination import Destination
+    from otel_usage.exporters.outcome import Outcome
+    from otel_usage.report import Report
+
+
+def deliver(
+    report: Report, destination: Destination, allowed: Callable[[], bool], *, timeout: float | None = None
+) -> Outcome:
+    """Send a report as one span to one destination and say what became of it.
+
+    allowed: asked right before each connect. timeout: seconds for one attempt; None for the sender's own.
+    Raises what the SDK raises where the host's OTEL_* variables break it.
+    """
+    sender: SealedSender | OperatorExporter
+    if destination.kind == "project":
+        sender = SealedSender(destination, allowed)
+    else:
+        sender = OperatorExporter(destination, allowed, timeout=timeout)
+    exporter = AdmittingExporter(report.app, sender)
+    emit(report, exporter, ConsentSampler(report.app, loopback=destination.loopback))
+    return exporter.outcome
+
+
+def emit(report: Report, exporter: AdmittingExporter, sampler: ConsentSampler) -> None:
+    """Start and end the report's span in a provider of its own, which is gone when this returns.
+
+    A provider that lived on would have the host's process detectors merged into its resource after a fork.
+    """
+    quiet = _meter_provider(TracerProvider), _meter_provider(SimpleSpanProcessor)
+    with WarningsFiltersKept():
+        provider = TracerProvider(
+            resource=resource_of(report),
+            sampler=sampler,
+            span_limits=_no_limits(),
+            id_generator=_Ids(report),
+            shutdown_on_exit=False,
+            **quiet[0],
+        )
+        provider.add_span_processor(SimpleSpanProcessor(exporter, **quiet[1]))
+        span = provider.get_tracer(SCOPE, __version__, SCHEMA_URL).start_span(
+            report.name,
+            context=Context(),
+            kind=SpanKind.INTERNAL,
+            attributes=report.attributes("span"),
+            start_time=int(report.facts["log_time"]),
+        )
+        span.end(end_time=int(report.facts["log_time"]))
+        provider.shutdown()
+
+
+class _Ids(IdGenerator):
+    """The report's own ids: the SDK's come from the global `random`, which hosts seed."""
+
+    def __init__(self, report: Report) -> None:
+        self._report = report
+
+    def generate_trace_id(self) -> int:
+        return self._report.trace_id
+
+    def generate_span_id(self) -> int:
+        return self._report.span_id
+
+
+def _no_limits() -> SpanLimits:
+    """Return limits that no OTEL_*_LIMIT of the host can narrow: `admit` bounds every value."""
+    none = SpanLimits.UNSET
+    return SpanLimits(
+        max_attributes=none, max_span_attributes=none, max_attribute_length=none, max_span_attribute_length=none
+    )
+
+
+def _meter_provider(part: type) -> dict[str, NoOpMeterProvider]:
+    """Keep the SDK's own metrics off the host's meter provider, where this SDK's `part` has any."""
+    return {"meter_provider": NoOpMeterProvider()} if "meter_provider" in inspect.signature(part).parameters else {}

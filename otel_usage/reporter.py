@@ -1,0 +1,244 @@
+"""UsageReporter: what an adopter calls. It returns at once and never raises into the host."""
+
+from __future__ import annotations
+
+import _thread
+import os
+import threading
+import time
+
+from otel_usage.admit import admit, admit_attributes
+from otel_usage.app import CONTEXTS, App
+from otel_usage.consent import OFF
+from otel_usage.delivery import Gate, assign, send, write
+from otel_usage.destination import resolve
+from otel_usage.report import Report, about_run
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping
+    from logging import Logger
+    from typing import Self
+
+    from otel_usage.destination import Destination
+    from otel_usage.detect import Detection
+    from otel_usage.facts import Fact, Scalar
+
+STRICT = "OTEL_USAGE_STRICT"
+WAIT_FOR_LINE = 0.25
+
+#: What `otel_usage.testing.capture` collects, by app; where an app is in here, nothing is written or sent.
+captured: dict[str, list[dict[str, Scalar | None]]] = {}
+
+
+class UsageReporter:
+    """Reports, once a run, which hardware and settings a project is used with, if the user lets it.
+
+    app: an App, or its name with what else an App takes: version, endpoint, facts, contexts, wire.
+    strict: raise ValueError from `report` for what is not declared, instead of dropping and counting it;
+    None asks OTEL_USAGE_STRICT. logger: told at debug level what was dropped and what was not delivered.
+
+    Raises ValueError, at construction, for a declaration that can't be used.
+    """
+
+    def __init__(  # noqa: PLR0913 -- what an adopter declares, each by name
+        self,
+        app: App | str,
+        *,
+        version: str | Callable[[], str | None] | None = None,
+        endpoint: str | None = None,
+        facts: Iterable[Fact] = (),
+        contexts: Iterable[str] = CONTEXTS,
+        wire: str = "otlp",
+        strict: bool | None = None,
+        logger: Logger | None = None,
+    ) -> None:
+        if isinstance(app, str):
+            app = App(app, version=version, endpoint=endpoint, facts=facts, contexts=contexts, wire=wire)
+        elif version is not None or endpoint is not None or facts or contexts is not CONTEXTS or wire != "otlp":
+            message = f"app {app.name!r}: what an App declares is not given a second time"
+            raise ValueError(message)
+        self.app = app
+        #: How many values were dropped, or left as `other`, because they are not declared.
+        self.dropped = 0
+        self._strict = os.environ.get(STRICT) == "1" if strict is None else strict
+        self._logger = logger
+        self._lock = threading.Lock()
+        self._jobs: list[_Job] = []
+        self._waiting: list[_Job] = []
+        self._working = False
+
+    def report(
+        self, facts: Mapping[str, object] | None = None, /, *, context: str | None = None, force: bool = False,
+        **more: object,
+    ) -> None:  # fmt: skip
+        """Report the facts known now, in the background; a second call in the same run does nothing.
+
+        facts, more: declared facts by their keys, and built-in ones that are known better than a detector could.
+        context: one of the app's contexts. force: make a new report, with a new uuid.
+
+        Raises ValueError if strict, nothing otherwise.
+        """
+        given: dict[str, object] = {**(facts or {}), **more}
+        if context is not None:
+            given["context"] = context
+        try:
+            if (reports := captured.get(self.app.name)) is not None:
+                if force or not reports:
+                    reports.append(Report(self.app, self._admit(given, strict=True)).values)
+                return
+            self._start(given, force=force)
+        except Exception as error:  # the host must not notice, whatever it is
+            if self._strict or self.app.name in captured:
+                raise
+            self._log("usage was not reported: %s", type(error).__name__)
+
+    def _start(self, given: Mapping[str, object], *, force: bool) -> None:
+        if self._jobs and not force:
+            return
+        gate = Gate(self.app, resolve(self.app, endpoint=self.app.endpoint))
+        if gate.decide().mode == OFF:
+            return
+        job = _Job(self._admit(given, strict=self._strict), frozenset(given), gate)
+        with self._lock:
+            if self._jobs and not force:
+                return
+            if not self._jobs:
+                import atexit  # noqa: PLC0415 -- nothing is registered where nothing is reported
+
+                atexit.register(self._at_exit)
+            self._jobs.append(job)
+        self._enqueue([job])
+
+    def _admit(self, given: Mapping[str, object], *, strict: bool) -> dict[str, Scalar]:
+        admitted, problems = admit(self.app, {**about_run(self.app), **given})
+        if strict:
+            draft = Report(self.app, admitted)
+            for place in ("resource", "span"):
+                problems += admit_attributes(self.app, draft.attributes(place), place)[1]
+        if problems and strict:
+            message = f"usage of {self.app.name}: {'; '.join(problems)}"
+            raise ValueError(message)
+        self.dropped += len(problems)
+        for problem in problems:
+            self._log("dropped: %s", problem)
+        return admitted
+
+    def _enqueue(self, jobs: list[_Job]) -> None:
+        """Hand jobs to the one thread, starting it if it is not at work."""
+        with self._lock:
+            self._waiting += [job for job in jobs if job not in self._waiting]
+            if self._working:
+                return
+            self._working = True
+        try:
+            _thread.start_new_thread(self._work, ())
+        except RuntimeError:
+            self._working = False
+            self._log("usage was not reported: %s", "no thread can be started")
+
+    def _work(self) -> None:
+        while True:
+            with self._lock:
+                if not self._waiting:
+                    self._working = False
+                    return
+                job = self._waiting.pop(0)
+            try:
+                job.run()
+            except Exception as error:  # noqa: BLE001 -- a thread of ours must not print a traceback
+                self._log("usage was not reported: %s", type(error).__name__)
+            finally:
+                job.written.set()
+                job.attempted.set()
+
+    def flush(self, timeout: float = 5.0) -> bool:
+        """Send now what waits, and wait for at most so many seconds.
+
+        Returns whether every report of this process has its line and was taken, refused for good, or is not to be sent.
+        """
+        until = time.monotonic() + timeout
+        undone = [job for job in self._jobs if not job.done]
+        for job in undone:
+            if job.attempted.is_set():
+                job.attempted.clear()
+                self._enqueue([job])
+        for job in undone:
+            job.attempted.wait(max(until - time.monotonic(), 0.0))
+        return all(job.done for job in self._jobs)
+
+    def close(self) -> None:
+        """Wait until the line is in the local file, for at most 0.25 s; never for the network."""
+        for job in self._jobs:
+            job.written.wait(WAIT_FOR_LINE)
+
+    def _at_exit(self) -> None:
+        """Have the line written at once, with null for what the detectors have not found yet."""
+        until = time.monotonic() + WAIT_FOR_LINE
+        for job in self._jobs:
+            job.hurry()
+            job.written.wait(max(until - time.monotonic(), 0.0))
+
+    def __enter__(self) -> Self:
+        """Return the reporter itself."""
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Close it."""
+        self.close()
+
+    def _log(self, message: str, detail: str) -> None:
+        if self._logger is not None:
+            self._logger.debug(message, detail)
+
+
+class _Job:
+    """One report on its way: detected, written, then sent to each destination that has not taken it yet."""
+
+    __slots__ = ("_detection", "_given", "_hurried", "_keys", "_pending", "attempted", "gate", "line_ok", "report",
+                 "written")  # fmt: skip
+
+    def __init__(self, given: dict[str, Scalar], keys: frozenset[str], gate: Gate) -> None:
+        self._given, self._keys, self.gate = given, keys, gate
+        self._detection: Detection | None = None
+        self._hurried = False
+        self._pending: list[tuple[Report, Destination]] = []
+        self.report: Report | None = None
+        self.line_ok = False
+        #: Set once the line is in the file, or can't be.
+        self.written = threading.Event()
+        #: Set once every destination was tried since the last `clear`.
+        self.attempted = threading.Event()
+
+    @property
+    def done(self) -> bool:
+        """Whether the line is written and no destination is left to try."""
+        return self.attempted.is_set() and self.line_ok and not self._pending
+
+    def hurry(self) -> None:
+        """Do without what the detectors have not found yet."""
+        self._hurried = True
+        if self._detection is not None:
+            self._detection.hurry()
+
+    def run(self) -> None:
+        if self.report is None:
+            self.report = Report(self.gate.app, self._facts())
+            self.line_ok = write(self.report, self.gate)
+            self.written.set()
+            self._pending = assign(self.report, self.gate, written=self.line_ok)
+        self._pending = [
+            (report, destination)
+            for report, destination in self._pending
+            if send(report, destination, self.gate).again
+        ]
+
+    def _facts(self) -> dict[str, Scalar]:
+        """Detect what was not given, as it stands at the time of the call."""
+        from otel_usage.detect import Detection  # noqa: PLC0415 -- nothing is loaded where nothing is reported
+
+        self._detection = Detection()
+        if self._hurried:
+            self._detection.hurry()
+        detected, _ = admit(self.gate.app, self._detection.facts())
+        return {**{key: value for key, value in detected.items() if key not in self._keys}, **self._given}

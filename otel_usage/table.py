@@ -1,0 +1,134 @@
+"""The built-in table: every fact that any project has, one row each, in the order of the local file.
+
+To add a fact, add a row here and let a detector yield its key. Nothing leaves that has no row.
+"""
+
+from __future__ import annotations
+
+from otel_usage.facts import Attribute, Fact, MappedFact
+
+# The release of the semantic conventions that the names below were checked against.
+SCHEMA_URL = "https://opentelemetry.io/schemas/1.44.0"
+
+REPORT = "otel_usage.report"
+HEARTBEAT = "otel_usage.heartbeat"
+SCOPE = "otel_usage"
+
+GIB = 2**30
+UUID = r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}"
+PRODUCT = r"[A-Za-z0-9 ()@.,/+_-]{1,96}"
+ARCHITECTURES = "x86_64|aarch64|arm64|armv[678]l|ppc64le|s390x|riscv64|i[3-6]86|AMD64|ARM64"
+
+# A kernel's own name may carry a company's or a person's: its version stays, and a flavour that is published.
+FLAVOURS = (
+    r"generic(?:-64k)?|lowlatency|aws|azure|gcp|gke|oracle|ibm|kvm|nvidia(?:-64k)?|tegra|raspi|default|pve|"
+    r"cloud-amd64|cloud-arm64|amd64|arm64|microsoft-standard-WSL2|linuxkit|"
+    r"(?:el\d+(?:_\d+)?|amzn\d+|fc\d+)(?:uek)?(?:\.(?:x86_64|aarch64))?"
+)
+KERNEL = rf"Linux-\d+(?:\.\d+){{1,3}}(?:-\d+(?:\.\d+)*)*(?:[-.](?:{FLAVOURS})(?![A-Za-z0-9]))?"
+LIBC = rf"-(?:{ARCHITECTURES})(?:-with(?:-?(?:glibc|musl|libc)[\d.]*)?)?"
+MACOS = rf"macOS-\d+(?:\.\d+)*-(?:{ARCHITECTURES})(?:-[a-z0-9]+-64bit)?(?:-Mach-O)?"
+WINDOWS = r"Windows-[0-9A-Za-z.]+-\d+(?:\.\d+)*-SP\d+"
+PLATFORM = rf"(?:{KERNEL}{LIBC}|{MACOS}|{WINDOWS})"
+
+# A private build says so in its local part; what the projects publish under is not private.
+PUBLISHED = r"\+(?:cpu|cu\d{2,3}|rocm\d+(?:\.\d+)*|xpu|tpu|neuron|gaudi)"
+VERSION = rf"[0-9][0-9A-Za-z.!-]{{0,39}}(?:{PUBLISHED})?"
+PUBLIC_VERSION = (rf"([0-9][0-9A-Za-z.!-]{{0,39}}(?:{PUBLISHED}(?![0-9A-Za-z]))?)(?:[+.].*)?", r"\1")
+
+UNKNOWN_CONTEXT = "UNKNOWN_CONTEXT"
+SOURCES = ("production", "production-docker-image", "ci", "ci-test", "test", "development", "synthetic")
+DETECTORS = ("cloud", "gpu", "host")
+
+PROVIDERS = {"AWS": "aws", "AZURE": "azure", "GCP": "gcp", "OCI": "oracle_cloud", "RUNPOD": "runpod"}
+HOST_ARCH = {
+    "x86_64": "amd64", "AMD64": "amd64", "aarch64": "arm64", "ARM64": "arm64", "armv6l": "arm32", "armv7l": "arm32",
+    "armv8l": "arm32", "ppc64le": "ppc64", "i386": "x86", "i486": "x86", "i586": "x86", "i686": "x86",
+}  # fmt: skip
+OS_TYPES = {"Linux": "linux", "macOS": "darwin", "Windows": "windows", "FreeBSD": "freebsd"}
+RUNTIMES = ("cuda", "rocm", "xpu", "tpu_inference")
+
+SERVICE_NAME = "service.name"
+SERVICE_VERSION = Attribute("service.version", str, pattern=VERSION, clean=PUBLIC_VERSION)
+RUNTIME_NAME = Attribute("otel_usage.gpu.runtime.name", str, values=RUNTIMES)
+RUNTIME_VERSION = Attribute("otel_usage.gpu.runtime.version", str, pattern=VERSION, clean=PUBLIC_VERSION)
+CPU_PART = r"[0-9A-Fa-fx]{1,8}"
+
+
+def _inverse(words: dict[str, str]) -> dict[str, str]:
+    """Turn the words of OpenTelemetry back into those of the file; the first of several wins."""
+    return {theirs: ours for ours, theirs in reversed(words.items())}
+
+
+_KEYS_OF_PROVIDERS = _inverse(PROVIDERS)
+_KEYS_OF_HOST_ARCH = _inverse(HOST_ARCH)
+
+
+def _runtime(key: str, name: str, why: str, *, in_line: bool = True) -> MappedFact:
+    """Make the row of one vendor's runtime: three keys of the file share two attributes."""
+    return MappedFact(
+        key, str, RUNTIME_NAME, RUNTIME_VERSION, why=why, in_line=in_line,
+        split=lambda value: (value, None) if value in RUNTIMES else (name, value),
+        join=lambda found, version: version if found == name else found if found == key else None,
+    )  # fmt: skip
+
+
+HARDWARE = (
+    MappedFact("uuid", str, Attribute("service.instance.id", str, pattern=UUID),
+               why="counts a run once; random for every run, never stored, never derived from the machine"),
+    MappedFact("provider", str, Attribute("cloud.provider", str, values=tuple(PROVIDERS.values())),
+               split=lambda value: (PROVIDERS.get(value) if value == "UNKNOWN" else PROVIDERS.get(value, value),),
+               join=lambda value: _KEYS_OF_PROVIDERS.get(value, value),
+               why="which clouds to test and tune for"),
+    Fact("num_cpu", int, attribute="otel_usage.cpu.logical_count", unit="{cpu}",
+         why="how many threads and workers to plan for"),
+    Fact("cpu_type", str, attribute="host.cpu.model.name", pattern=PRODUCT,
+         why="which processors to test and tune for"),
+    MappedFact("cpu_family_model_stepping", str,
+               Attribute("host.cpu.family", str, pattern=CPU_PART),
+               Attribute("host.cpu.model.id", str, pattern=CPU_PART),
+               Attribute("host.cpu.stepping", str, pattern=CPU_PART),
+               split=lambda value: tuple(part or None for part in [*value.split(","), "", ""][:3]),
+               join=lambda *parts: ",".join(part or "" for part in parts),
+               why="which instruction sets a build may use"),
+    Fact("total_memory", int, attribute="otel_usage.memory.limit", unit="By", step=GIB,
+         why="how much host memory offloading may count on"),
+    MappedFact("architecture", str, Attribute("host.arch", str, pattern=r"[a-z0-9_]{1,16}"),
+               split=lambda value: (HOST_ARCH.get(value, value),),
+               join=lambda value: _KEYS_OF_HOST_ARCH.get(value, value),
+               why="which builds to publish"),
+    MappedFact("platform", str,
+               Attribute("os.description", str, pattern=PLATFORM, clean=(rf"({KERNEL}).*?({LIBC})", r"\1\2")),
+               Attribute("os.type", str, values=tuple(OS_TYPES.values())),
+               split=lambda value: (value, OS_TYPES.get(value.partition("-")[0])),
+               join=lambda description, _: description,
+               why="which kernels and C libraries to support"),
+    _runtime("xpu_runtime", "xpu", "which Intel GPU runtimes to support"),
+    _runtime("cuda_runtime", "cuda", "which CUDA runtimes to support"),
+    _runtime("rocm_runtime", "rocm", "which ROCm runtimes to support", in_line=False),
+    Fact("gpu_count", int, attribute="otel_usage.gpu.count", unit="{gpu}",
+         why="how many GPUs a machine has that the process may use"),
+    Fact("gpu_type", str, attribute="otel_usage.gpu.model", pattern=PRODUCT,
+         why="which GPUs to optimise for first"),
+    Fact("gpu_memory_per_device", int, attribute="otel_usage.gpu.memory.limit", unit="By", step=GIB,
+         why="which models and batch sizes fit"),
+    MappedFact("detect_failed", str,
+               Attribute("otel_usage.detect.failed", str, pattern=rf"({'|'.join(DETECTORS)})(,({'|'.join(DETECTORS)}))*"),
+               in_line=False, why="tells a machine without a GPU from one whose driver did not answer"),
+)  # fmt: skip
+
+
+def run_facts(app: str, contexts: tuple[str, ...]) -> tuple[Fact, ...]:
+    """Return the rows about the run itself, which every app has under its own name and contexts."""
+    return (
+        MappedFact(f"{app}_version", str, SERVICE_VERSION, why="which releases are in use"),
+        MappedFact("context", str, Attribute("otel_usage.context", str, place="span", values=contexts),
+                   why="how it was started"),
+        MappedFact("log_time", int, why="when it was reported; the span's start, in ns since the epoch"),
+        MappedFact("source", str, Attribute("otel_usage.source", str, values=SOURCES),
+                   why="keeps test machines apart from production"),
+    )  # fmt: skip
+
+
+UPTIME = MappedFact("uptime", int, Attribute("otel_usage.uptime", int, place="span", unit="s"),
+                    on="heartbeat", in_line=False, why="how long runs last")  # fmt: skip
