@@ -39,9 +39,7 @@ def admit(app: App, facts: Mapping[str, object], *, on: str = "report") -> tuple
     return admitted, problems
 
 
-def admit_attributes(
-    app: App, attributes: Mapping[str, object], place: str
-) -> tuple[dict[str, Scalar], list[str]]:
+def admit_attributes(app: App, attributes: Mapping[str, object], place: str) -> tuple[dict[str, Scalar], list[str]]:
     """Return the attributes of a resource or a span that may leave, and what was wrong with the rest."""
     admitted: dict[str, Scalar] = {}
     problems = []
@@ -72,7 +70,7 @@ def coarsen(attribute: Attribute, value: object) -> tuple[Scalar | None, str | N
         steps = round(value / attribute.step)
         # Twelve digits undo what binary fractions add: 92 * 0.01 is 0.9200000000000001.
         return (steps * int(attribute.step) if type(value) is int else round(steps * attribute.step, 12)), None
-    return value, None  # type: ignore[return-value]  # its type is the declared one
+    return value, None
 
 
 def _coarsen_string(attribute: Attribute, value: str) -> tuple[str | None, str | None]:

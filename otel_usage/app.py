@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from otel_usage.facts import Attribute, Fact
+from otel_usage.loopback import is_loopback
 from otel_usage.table import HARDWARE, SERVICE_NAME, UNKNOWN_CONTEXT, UPTIME, run_facts
 
 TYPE_CHECKING = False
@@ -13,11 +14,11 @@ if TYPE_CHECKING:
 RESERVED = frozenset(
     "android app artifact aspnetcore aws az azure browser cassandra cicd client cloud cloudevents cloudfoundry code "
     "container cpu cpython daemonset db deployment destination device disk dns dotnet elasticsearch enduser error "
-    "event exception faas feature_flag file gcp gen_ai geo go graphql hardware heroku host http hw ios jsonrpc jvm k8s "
-    "kestrel linux log mainframe mcp message messaging monitoring_plan net network nfs nodejs oci onc_rpc openai openshift "
-    "opentracing oracle oracle_cloud oracledb os otel otel_usage peer pool pprof process profile profiler rpc security_rule "
-    "server service session signalr source state statefulset system telemetry test thread tls url user user_agent v8js vcs "
-    "webengine zos".split()
+    "event exception faas feature_flag file gcp gen_ai geo go graphql hardware heroku host http hw ios jsonrpc jvm "
+    "k8s kestrel linux log mainframe mcp message messaging monitoring_plan net network nfs nodejs oci onc_rpc "
+    "openai openshift opentracing oracle oracle_cloud oracledb os otel otel_usage peer pool pprof process profile "
+    "profiler rpc security_rule server service session signalr source state statefulset system telemetry test "
+    "thread tls url user user_agent v8js vcs webengine zos".split()
 )
 CONTEXTS = ("API_SERVER", "BATCH_RUNNER", "COMMAND_LINE", "LIBRARY")
 PARAMETERS = ("context", "force")
@@ -39,8 +40,8 @@ class App:
     Raises ValueError, at declaration, for a name, key or endpoint that can't be used.
     """
 
-    __slots__ = ("_version", "attributes", "columns", "contexts", "endpoint", "facts", "heartbeat_keys", "name", "report_keys",
-                 "rows", "version_key", "wire")  # fmt: skip
+    __slots__ = ("_version", "attributes", "columns", "contexts", "endpoint", "facts", "heartbeat_keys", "name",
+                 "report_keys", "rows", "version_key", "wire")  # fmt: skip
 
     def __init__(  # noqa: PLR0913 -- what an adopter declares, each by name
         self,
@@ -88,20 +89,21 @@ class App:
         return self._version() if callable(self._version) else self._version
 
     def _problem(self) -> str | None:
-        """Say what is wrong with the name, contexts or endpoint, or None."""
-        if not is_name(self.name):
-            return "the name must match ^[a-z][a-z0-9_]{0,31}$"
-        if self.name in RESERVED:
-            return "the name is a root namespace of the semantic conventions; choose another"
-        if self.wire not in ("otlp", "json"):
-            return 'wire= must be "otlp" or "json"'
-        if not all(isinstance(fact, Fact) for fact in self.facts):
-            return "facts= must hold Fact objects"
-        if not all(isinstance(context, str) and context.isidentifier() for context in self.contexts):
-            return "contexts= must hold identifiers"
-        if self.endpoint is not None and not self.endpoint.startswith(("https://", "http://")):
-            return "the endpoint must be a URL that starts with https://"
-        return None
+        """Say what is wrong with the name, wire, facts, contexts or endpoint, or None."""
+        url = self.endpoint
+        secure = url is None or url.startswith("https://") or (url.startswith("http://") and is_loopback(url))
+        checks = (
+            (not is_name(self.name), "the name must match ^[a-z][a-z0-9_]{0,31}$"),
+            (self.name in RESERVED, "the name is a root namespace of the semantic conventions; choose another"),
+            (self.wire not in ("otlp", "json"), 'wire= must be "otlp" or "json"'),
+            (not all(isinstance(fact, Fact) for fact in self.facts), "facts= must hold Fact objects"),
+            (
+                not all(isinstance(c, str) and c.isidentifier() for c in self.contexts),
+                "contexts= must hold identifiers",
+            ),
+            (not secure, "the endpoint must be a URL that starts with https://, or with http:// on loopback"),
+        )
+        return next((problem for failed, problem in checks if failed), None)
 
     def _clash(self, built_in: list[Fact]) -> str | None:
         """Say which declared key or attribute is taken already, or None."""
@@ -120,6 +122,4 @@ class App:
 
 def is_name(text: object) -> bool:
     """Tell whether `text` matches ^[a-z][a-z0-9_]{0,31}$, without loading `re` for it."""
-    return (
-        isinstance(text, str) and 0 < len(text) <= LONGEST_NAME and text[0] in LOWER and set(text) <= NAME_CHARACTERS
-    )
+    return isinstance(text, str) and 0 < len(text) <= LONGEST_NAME and text[0] in LOWER and set(text) <= NAME_CHARACTERS

@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 
 from otel_usage.consent import exporters
+from otel_usage.loopback import is_loopback
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -70,15 +71,6 @@ def traces_url(endpoint: str) -> str:
     base, mark, query = endpoint.partition("?")
     base = base.rstrip("/")
     return f"{base if base.endswith(TRACES_PATH) else base + TRACES_PATH}{mark}{query}"
-
-
-def is_loopback(url: str) -> bool:
-    """Tell whether a URL names this machine: localhost, 127.0.0.0/8 or ::1."""
-    authority = url.partition("://")[2].partition("/")[0].partition("?")[0].rpartition("@")[2]
-    host = authority.partition("]")[0].lstrip("[") if authority.startswith("[") else authority.partition(":")[0]
-    octets = host.split(".")
-    numeric = len(octets) == 4 and all(o.isascii() and o.isdigit() and int(o) < 256 for o in octets)  # noqa: PLR2004
-    return host.lower() in ("localhost", "::1") or (numeric and int(octets[0]) == 127)  # noqa: PLR2004
 
 
 def _implied(environ: Mapping[str, str]) -> bool:

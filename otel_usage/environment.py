@@ -52,7 +52,7 @@ class EnvironmentFact(Fact):
         declared = {variable.key: variable for variable in self.variables}
         kept: dict[str, Scalar | None] = {}
         problems = [f"{self.key}: {name} is not declared" for name in given if name not in declared]
-        for name in given.keys() & declared.keys():
+        for name in (name for name in given if name in declared):
             kept[name], wrong = declared[name].admit(given[name])
             problems += wrong
         return _dump({name: kept[name] for name in given if name in kept}), problems

@@ -7,7 +7,7 @@ resource, nor what its OTEL_* variables would put in their place.
 from __future__ import annotations
 
 import inspect
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from opentelemetry.context import Context
 from opentelemetry.metrics import NoOpMeterProvider
@@ -28,7 +28,10 @@ from otel_usage.version import __version__
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from opentelemetry.sdk.trace.sampling import Sampler
+
     from otel_usage.destination import Destination
+    from otel_usage.exporters.admitting import Sender
     from otel_usage.exporters.outcome import Outcome
     from otel_usage.report import Report
 
@@ -41,7 +44,7 @@ def deliver(
     allowed: asked right before each connect. timeout: seconds for one attempt; None for the sender's own.
     Raises what the SDK raises where the host's OTEL_* variables break it.
     """
-    sender: SealedSender | OperatorExporter
+    sender: Sender
     if destination.kind == "project":
         sender = SealedSender(destination, allowed)
     else:
@@ -51,7 +54,7 @@ def deliver(
     return exporter.outcome
 
 
-def emit(report: Report, exporter: AdmittingExporter, sampler: ConsentSampler) -> None:
+def emit(report: Report, exporter: AdmittingExporter, sampler: Sampler) -> None:
     """Start and end the report's span in a provider of its own, which is gone when this returns.
 
     A provider that lived on would have the host's process detectors merged into its resource after a fork.
@@ -99,6 +102,6 @@ def _no_limits() -> SpanLimits:
     )
 
 
-def _meter_provider(part: type) -> dict[str, NoOpMeterProvider]:
+def _meter_provider(part: type) -> dict[str, Any]:
     """Keep the SDK's own metrics off the host's meter provider, where this SDK's `part` has any."""
     return {"meter_provider": NoOpMeterProvider()} if "meter_provider" in inspect.signature(part).parameters else {}

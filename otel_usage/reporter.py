@@ -18,7 +18,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
     from logging import Logger
-    from typing import Self
+
+    from typing_extensions import Self
 
     from otel_usage.destination import Destination
     from otel_usage.detect import Detection
@@ -228,9 +229,7 @@ class _Job:
             self.written.set()
             self._pending = assign(self.report, self.gate, written=self.line_ok)
         self._pending = [
-            (report, destination)
-            for report, destination in self._pending
-            if send(report, destination, self.gate).again
+            (report, destination) for report, destination in self._pending if send(report, destination, self.gate).again
         ]
 
     def _facts(self) -> dict[str, Scalar]:

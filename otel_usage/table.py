@@ -38,7 +38,7 @@ PUBLIC_VERSION = (rf"([0-9][0-9A-Za-z.!-]{{0,39}}(?:{PUBLISHED}(?![0-9A-Za-z]))?
 
 UNKNOWN_CONTEXT = "UNKNOWN_CONTEXT"
 SOURCES = ("production", "production-docker-image", "ci", "ci-test", "test", "development", "synthetic")
-DETECTORS = ("cloud", "gpu", "host")
+FAILED = r"(cloud|gpu|host)(,(cloud|gpu|host))*"
 
 PROVIDERS = {"AWS": "aws", "AZURE": "azure", "GCP": "gcp", "OCI": "oracle_cloud", "RUNPOD": "runpod"}
 HOST_ARCH = {
@@ -64,12 +64,15 @@ _KEYS_OF_PROVIDERS = _inverse(PROVIDERS)
 _KEYS_OF_HOST_ARCH = _inverse(HOST_ARCH)
 
 
-def _runtime(key: str, name: str, why: str, *, in_line: bool = True) -> MappedFact:
-    """Make the row of one vendor's runtime: three keys of the file share two attributes."""
+def _runtime(key: str, name: str, why: str, *, alone: str | None = None, in_line: bool = True) -> MappedFact:
+    """Make the row of one vendor's runtime: three keys of the file share two attributes.
+
+    alone: a runtime without a version, whose name stands in the file in its place.
+    """
     return MappedFact(
         key, str, RUNTIME_NAME, RUNTIME_VERSION, why=why, in_line=in_line,
-        split=lambda value: (value, None) if value in RUNTIMES else (name, value),
-        join=lambda found, version: version if found == name else found if found == key else None,
+        split=lambda value: (alone, None) if value == alone else (name, value),
+        join=lambda found, version: version if found == name else alone if found == alone else None,
     )  # fmt: skip
 
 
@@ -104,7 +107,7 @@ HARDWARE = (
                join=lambda description, _: description,
                why="which kernels and C libraries to support"),
     _runtime("xpu_runtime", "xpu", "which Intel GPU runtimes to support"),
-    _runtime("cuda_runtime", "cuda", "which CUDA runtimes to support"),
+    _runtime("cuda_runtime", "cuda", "which CUDA runtimes to support", alone="tpu_inference"),
     _runtime("rocm_runtime", "rocm", "which ROCm runtimes to support", in_line=False),
     Fact("gpu_count", int, attribute="otel_usage.gpu.count", unit="{gpu}",
          why="how many GPUs a machine has that the process may use"),
@@ -113,7 +116,7 @@ HARDWARE = (
     Fact("gpu_memory_per_device", int, attribute="otel_usage.gpu.memory.limit", unit="By", step=GIB,
          why="which models and batch sizes fit"),
     MappedFact("detect_failed", str,
-               Attribute("otel_usage.detect.failed", str, pattern=rf"({'|'.join(DETECTORS)})(,({'|'.join(DETECTORS)}))*"),
+               Attribute("otel_usage.detect.failed", str, pattern=FAILED),
                in_line=False, why="tells a machine without a GPU from one whose driver did not answer"),
 )  # fmt: skip
 

@@ -12,7 +12,9 @@ from otel_usage.version import __version__
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
-@click.option("--app", "name", default="vllm", show_default=True, metavar="NAME", help="The app whose reports are meant.")
+@click.option(
+    "--app", "name", default="vllm", show_default=True, metavar="NAME", help="The app whose reports are meant."
+)
 @click.version_option(__version__, prog_name="otel-usage")
 @click.pass_context
 def cli(context: click.Context, name: str) -> None:

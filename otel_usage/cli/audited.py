@@ -14,6 +14,7 @@ import time
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from types import FrameType
     from typing import Any
 
 SETTINGS = "OTEL_USAGE_VERIFY"
@@ -23,7 +24,17 @@ ACTS = (
     "os.rmdir", "os.chmod", "os.chown", "os.link", "os.symlink", "os.truncate", "os.putenv", "ctypes.dlopen", "shutil.",
     "_thread.start_new_thread", "signal.",
 )  # fmt: skip
-FORBIDDEN = ("opentelemetry", "psutil", "pynvml", "grpc", "google.protobuf", "requests", "urllib3", "http.client", "ssl")
+FORBIDDEN = (
+    "opentelemetry",
+    "psutil",
+    "pynvml",
+    "grpc",
+    "google.protobuf",
+    "requests",
+    "urllib3",
+    "http.client",
+    "ssl",
+)
 SETTLE = 0.3
 
 
@@ -61,12 +72,12 @@ class Watch:
         return event.startswith(ACTS)
 
     def _is_ours(self) -> bool:
-        frame = sys._getframe(2)  # noqa: SLF001 -- the interpreter's own way to ask who calls
+        frame: FrameType | None = sys._getframe(2)  # noqa: SLF001 -- the interpreter's own way to ask who calls
         while frame is not None:
             file = frame.f_code.co_filename
             if file.startswith(self._package) and not file.startswith(self._here):
                 return True
-            frame = frame.f_back  # type: ignore[assignment]
+            frame = frame.f_back
         return False
 
     def install(self) -> None:

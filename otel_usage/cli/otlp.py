@@ -24,7 +24,7 @@ IDS = {"traceId": 32, "spanId": 16}
 class Keeper:
     """A sender that sends nothing and keeps the request."""
 
-    request: ExportTraceServiceRequest | None = None
+    request: ExportTraceServiceRequest
 
     def send(self, spans: Sequence[ReadableSpan], request: ExportTraceServiceRequest) -> Outcome:
         """Keep the request."""

@@ -27,7 +27,9 @@ WORDS = {"true": True, "false": False}
 PATIENCE = 5.0
 TIMEOUT = 3.0
 
-set_option = click.option("--set", "settings", multiple=True, metavar="KEY=VALUE", help="A fact that is known; null for none.")
+set_option = click.option(
+    "--set", "settings", multiple=True, metavar="KEY=VALUE", help="A fact that is known; null for none."
+)
 
 
 @click.command()
@@ -93,7 +95,9 @@ def preview(context: Context, settings: tuple[str, ...], form: str) -> None:
         _print_table(made)
     decision = context.gate.decide()
     if decision.mode == OFF:
-        click.echo(f"Nothing of this would be recorded or sent: {app.name} reports are off {because(decision)}.", err=True)
+        click.echo(
+            f"Nothing of this would be recorded or sent: {app.name} reports are off {because(decision)}.", err=True
+        )
 
 
 def _given(app: App, settings: tuple[str, ...]) -> dict[str, object]:
@@ -175,7 +179,9 @@ def _print_table(made: Report) -> None:
     from rich.table import Table  # noqa: PLC0415 -- 50 ms, for people only
 
     app = made.app
-    table = Table("fact", "in the file", "attribute", "over OTLP", title=f"What {app.name} would report", title_justify="left")
+    table = Table(
+        "fact", "in the file", "attribute", "over OTLP", title=f"What {app.name} would report", title_justify="left"
+    )
     for key, value in made.values.items():
         fact = app.rows[key]
         parts = fact.split(value) if value is not None else ()

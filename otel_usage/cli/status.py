@@ -34,7 +34,9 @@ def status(context: Context, *, json_: bool) -> None:
             "mode": decision.mode,
             "decided_by": decision.decided_by,
             "signals": [{"name": s.name, "value": s.value, "means": s.means} for s in found],
-            "destinations": [{"destination": to.kind, "endpoint": to.endpoint, "wire": to.wire} for to in gate.destinations],
+            "destinations": [
+                {"destination": to.kind, "endpoint": to.endpoint, "wire": to.wire} for to in gate.destinations
+            ],
             "file": local_file(app),
             "outbox": outbox,
             "last_delivery": last,
@@ -45,7 +47,9 @@ def status(context: Context, *, json_: bool) -> None:
     click.echo(f"{app.name} reports are {decision.mode}, {because(decision)}.\n")
     table = Table("signal", "value", "means", title="Signals; any off wins, then any local", title_justify="left")
     for signal in found:
-        table.add_row(printable(signal.name), "" if signal.value is None else printable(signal.value), signal.means or "")
+        table.add_row(
+            printable(signal.name), "" if signal.value is None else printable(signal.value), signal.means or ""
+        )
     console().print(table)
     places = [f"{printable(to.endpoint)} ({to.kind}, {printable(to.wire)})" for to in gate.destinations]
     click.echo(f"\ndestinations   {', '.join(places) or 'none'}")

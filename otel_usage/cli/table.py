@@ -89,7 +89,9 @@ def _allowed(attribute: Attribute, code: str) -> str:
 def _print_table(app: App) -> None:
     from rich.table import Table  # noqa: PLC0415 -- 50 ms, for people only
 
-    table = Table("key", "attribute", "type", "allowed", "why", title=f"What {app.name} may report", title_justify="left")
+    table = Table(
+        "key", "attribute", "type", "allowed", "why", title=f"What {app.name} may report", title_justify="left"
+    )
     for fact in app.rows.values():
         table.add_row(fact.key if fact.in_line else "(OTLP only)", *_cells(app.columns[fact.key], "{}", "\n"), fact.why)
     console().print(table)

@@ -83,9 +83,11 @@ def _watch_report(app: str, home: Path, *, by_file: bool) -> list[str]:
     acts, seen = _acts(log)
     if child.returncode or not {"watching", "loaded"} <= seen:
         acts.append(f"the check itself failed: {child.stderr.strip().splitlines()[-1:] or 'no output'}")
-    return acts + [f"printed {text.strip()!r}" for text in (child.stdout, child.stderr) if text] + [
-        f"changed {path}" for path in sorted(before ^ _tree(home))
-    ]
+    return (
+        acts
+        + [f"printed {text.strip()!r}" for text in (child.stdout, child.stderr) if text]
+        + [f"changed {path}" for path in sorted(before ^ _tree(home))]
+    )
 
 
 def _watch_command(context: Context, place: Path, command: Sequence[str]) -> list[str]:

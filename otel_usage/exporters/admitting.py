@@ -6,7 +6,7 @@ into a span, or into its resource, after it was started.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from opentelemetry.exporter.otlp.proto.common.trace_encoder import encode_spans
 from opentelemetry.sdk.resources import Resource
@@ -23,9 +23,9 @@ from otel_usage.version import __version__
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
+
     from otel_usage.app import App
-    from otel_usage.exporters.operator import OperatorExporter
-    from otel_usage.exporters.sealed import SealedSender
 
 MAX_ENCODED = 32 * 1024
 
@@ -50,11 +50,21 @@ def admit_span(app: App, span: ReadableSpan) -> ReadableSpan | None:
     )
 
 
-class AdmittingExporter(SpanExporter):
-    """Hands on to another exporter what the table admits, and keeps the outcome."""
+class Sender(Protocol):
+    """What the exit hands admitted spans to."""
 
-    def __init__(self, app: App, exporter: SealedSender | OperatorExporter) -> None:
-        self._app, self._exporter = app, exporter
+    def send(self, spans: Sequence[ReadableSpan], request: ExportTraceServiceRequest) -> Outcome:
+        """Send the spans, which `request` holds encoded; never raises an Exception."""
+
+    def shutdown(self) -> None:
+        """Close what is open."""
+
+
+class AdmittingExporter(SpanExporter):
+    """Hands what the table admits to a sender, and keeps the outcome."""
+
+    def __init__(self, app: App, sender: Sender) -> None:
+        self._app, self._sender = app, sender
         #: What became of the last span; until there is one, nothing was let through.
         self.outcome: Outcome = STOPPED
 
@@ -65,11 +75,13 @@ class AdmittingExporter(SpanExporter):
             return SpanExportResult.SUCCESS
         request = encode_spans(admitted)
         if (size := request.ByteSize()) > MAX_ENCODED:
-            self.outcome = Outcome(f"dropped: the report has {size} bytes, at most {MAX_ENCODED} may leave", again=False)
+            self.outcome = Outcome(
+                f"dropped: the report has {size} bytes, at most {MAX_ENCODED} may leave", again=False
+            )
         else:
-            self.outcome = self._exporter.send(admitted, request)
+            self.outcome = self._sender.send(admitted, request)
         return SpanExportResult.SUCCESS if self.outcome.ok else SpanExportResult.FAILURE
 
     def shutdown(self) -> None:
-        """Close what the other exporter holds."""
-        self._exporter.shutdown()
+        """Close what the sender holds open."""
+        self._sender.shutdown()

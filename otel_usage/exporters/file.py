@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from opentelemetry.sdk.trace.export import SpanExporter, SpanExportResult
 
@@ -85,7 +85,7 @@ class LocalFileSpanExporter(SpanExporter):
         """Do nothing: no file stays open."""
 
 
-def _facts(app: App, attributes: Mapping[str, object]) -> dict[str, Scalar]:
+def _facts(app: App, attributes: Mapping[str, Any]) -> dict[str, Scalar]:
     """Return the facts that the attributes of a resource or a span hold, by their keys in the file."""
     found = {}
     for key, columns in app.columns.items():

@@ -95,18 +95,23 @@ def open_own(path: str, flags: int) -> int:
     """
     descriptor = os.open(path, flags, 0o600)
     try:
-        found = os.fstat(descriptor)
-        if not stat.S_ISREG(found.st_mode):
-            raise OSError(errno.EINVAL, "not a regular file", path)
-        if hasattr(os, "geteuid"):
-            if found.st_uid != os.geteuid() or found.st_nlink > 1:
-                raise PermissionError(errno.EPERM, "the file belongs to another user or has a second name", path)
-            if flags & os.O_RDWR and found.st_mode & 0o077:
-                os.fchmod(descriptor, 0o600)
+        _check_own(descriptor, path, writing=bool(flags & os.O_RDWR))
     except BaseException:
         os.close(descriptor)
         raise
     return descriptor
+
+
+def _check_own(descriptor: int, path: str, *, writing: bool) -> None:
+    found = os.fstat(descriptor)
+    if not stat.S_ISREG(found.st_mode):
+        raise OSError(errno.EINVAL, "not a regular file", path)
+    if not hasattr(os, "geteuid"):  # Windows
+        return
+    if found.st_uid != os.geteuid() or found.st_nlink > 1:
+        raise PermissionError(errno.EPERM, "the file belongs to another user or has a second name", path)
+    if writing and found.st_mode & 0o077:
+        os.fchmod(descriptor, 0o600)
 
 
 def _open_locked(path: str) -> tuple[int, bool]:

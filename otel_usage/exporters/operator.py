@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
     from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
     from opentelemetry.sdk.trace import ReadableSpan
+    from typing_extensions import Self
 
     from otel_usage.destination import Destination
 
@@ -111,7 +112,7 @@ class Silence(logging.Filter):
             raise RetryAnnounced
         return False
 
-    def __enter__(self) -> Silence:
+    def __enter__(self) -> Self:
         """Attach to the loggers there are; an exporter's are made when it is imported."""
         known = [logging.getLogger(name) for name in sorted(logging.root.manager.loggerDict)
                  if name.partition(".")[0] in LOGGERS]  # fmt: skip

@@ -1,0 +1,89 @@
+"""A clean, private world for every test: an empty home, no settings, nothing reachable but this machine."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import textwrap
+from pathlib import Path
+
+import pytest
+from receiver import GrpcReceiver, HttpReceiver
+
+from otel_usage import consent, reporter
+
+SUPPORT = Path(__file__).parent / "support"
+LOOPBACK = ("127.", "::1", "localhost")
+KEPT = ("PATH", "LANG", "LC_ALL", "TMPDIR", "COVERAGE_PROCESS_START", "COV_CORE_DATAFILE")
+
+
+def _refuse_the_world(event, arguments):
+    if event == "socket.connect" and isinstance(arguments[1], tuple) and not str(arguments[1][0]).startswith(LOOPBACK):
+        message = f"a test tried to reach {arguments[1]}"
+        raise RuntimeError(message)
+
+
+sys.addaudithook(_refuse_the_world)
+
+
+@pytest.fixture(autouse=True)
+def home(tmp_path, monkeypatch):
+    """An empty HOME, an environment with nothing else in it, and an empty /etc."""
+    for name in list(os.environ):
+        if name not in KEPT and not name.startswith("PYTEST"):
+            monkeypatch.delenv(name)
+    folder = tmp_path / "home"
+    folder.mkdir()
+    monkeypatch.setenv("HOME", str(folder))
+    monkeypatch.setattr(consent, "SYSTEM_DIRECTORY", str(tmp_path / "etc"))
+    monkeypatch.setattr(reporter, "captured", {})
+    return folder
+
+
+@pytest.fixture
+def receiver():
+    """A real OTLP/HTTP receiver on loopback."""
+    server = HttpReceiver()
+    yield server
+    server.close()
+
+
+@pytest.fixture
+def grpc_receiver():
+    """A real OTLP/gRPC receiver on loopback."""
+    server = GrpcReceiver()
+    yield server
+    server.close()
+
+
+@pytest.fixture
+def made_up_app(tmp_path, monkeypatch):
+    """The made-up app, installed as a package is, for this process and its children."""
+    info = tmp_path / "site" / "myengine-1.2.0.dist-info"
+    info.mkdir(parents=True)
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: myengine\nVersion: 1.2.0\n")
+    (info / "entry_points.txt").write_text("[otel_usage.apps]\nmyengine = myengine_app:APP\n")
+    monkeypatch.syspath_prepend(str(info.parent))
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(info.parent), str(SUPPORT)]))
+    from myengine_app import APP
+
+    return APP
+
+
+@pytest.fixture
+def run_python(tmp_path):
+    """Run Python code in a process of its own and return it when it has ended."""
+
+    def run(code, *arguments, **environment):
+        return subprocess.run(
+            [sys.executable, *arguments, "-c", textwrap.dedent(code)],
+            env={**os.environ, **environment},
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+            cwd=tmp_path,
+        )
+
+    return run

@@ -1,0 +1,200 @@
+"""The exit: what may leave, and in which form."""
+
+import string
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from myengine_app import APP
+
+from otel_usage import App, Fact
+from otel_usage.admit import admit, admit_attributes, coarsen
+from otel_usage.report import Report
+
+LONG = "x" * 257
+CLASSES = Fact("kind", str, values=("AwqModel", "Wrapped"), why="x").attributes("myengine")[0]
+
+
+def test_only_declared_facts_that_fit_stand_in_the_file():
+    """Undeclared keys, wrong types and long values are left out and named; unknown values are just left out."""
+    given_facts = {"quantization": "private", "secret": "x", "batch": "8", "note": LONG, "eager": None, "requests": 3}
+
+    assert admit(APP, given_facts) == (
+        {"quantization": "private"},
+        [
+            "secret is not declared for a report of myengine",
+            "batch must be int, not str",
+            "note must be at most 256 bytes of UTF-8",
+            "requests is not declared for a report of myengine",
+        ],
+    )
+
+
+def test_heartbeats_have_their_own_facts():
+    """A heartbeat takes what is declared for heartbeats, and the run's uuid and time."""
+    facts = {"uuid": "a", "log_time": 1, "uptime": 600, "requests": 3, "batch": 8}
+
+    assert admit(APP, facts, on="heartbeat") == (
+        {"uuid": "a", "log_time": 1, "uptime": 600, "requests": 3},
+        ["batch is not declared for a heartbeat of myengine"],
+    )
+
+
+def test_a_context_outside_the_closed_set_is_unknown_everywhere():
+    """Of all strings, a context alone is replaced in the file too."""
+    problem = "context must be one of UNKNOWN_CONTEXT, API_SERVER, BATCH_RUNNER"
+
+    assert admit(APP, {"context": "SECRET"}) == ({"context": "UNKNOWN_CONTEXT"}, [problem])
+
+
+def test_only_declared_attributes_leave_and_only_in_their_place():
+    """An attribute that is not declared, or not for that place, does not leave."""
+    attributes = {"otel_usage.gpu.count": 2, "team": "secret", "otel_usage.context": "API_SERVER", "host.name": "x"}
+
+    assert admit_attributes(APP, attributes, "resource") == (
+        {"otel_usage.gpu.count": 2},
+        [
+            "team is not declared for a resource of myengine",
+            "otel_usage.context is not declared for a resource of myengine",
+            "host.name is not declared for a resource of myengine",
+        ],
+    )
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "leaves"),
+    [
+        ("otel_usage.memory.limit", 25276063744, 24 * 2**30),
+        ("otel_usage.memory.limit", 2**30 // 3, 0),
+        ("otel_usage.memory.limit", "24", None),
+        ("myengine.config.cache_share", 0.9249, 0.92),
+        ("myengine.config.cache_share", 0.07, 0.07),
+        ("myengine.config.cache_share", 1.0, 1.0),
+        ("myengine.config.cache_share", 1, None),
+        ("myengine.config.batch", 13, 16),
+        ("myengine.config.quantization", "awq", "awq"),
+        ("myengine.config.quantization", "acme", "other"),
+        ("myengine.config.scheduler", "fcfs-2.1", "fcfs-2.1"),
+        ("myengine.config.scheduler", "/home/me/plugin.py", "other"),
+        ("myengine.config.scheduler", "fcfs\n", "other"),
+        ("myengine.config.note", "any words, at all", "any words, at all"),
+        ("myengine.config.note", LONG, None),
+        ("myengine.config.eager", True, True),
+        ("myengine.config.eager", 1, None),
+        ("myengine.env.MYENGINE_FAST", False, False),
+        ("otel_usage.source", "acme-canary", "other"),
+        ("host.cpu.model.name", "Intel(R) Xeon(R) CPU @ 2.20GHz", "Intel(R) Xeon(R) CPU @ 2.20GHz"),
+        ("otel_usage.gpu.model", "NVIDIA H100 80GB HBM3", "NVIDIA H100 80GB HBM3"),
+        ("otel_usage.gpu.model", "GPU\x1b[31m", "other"),
+        ("otel_usage.detect.failed", "cloud,gpu", "cloud,gpu"),
+        ("otel_usage.detect.failed", "me", "other"),
+        ("service.name", "someone", "other"),
+    ],
+)
+def test_a_value_leaves_in_the_form_that_its_row_declares(name, value, leaves):
+    """Numbers have their step, strings their set or pattern; the rest is `other`, or stays."""
+    admitted, _ = coarsen(APP.attributes[name], value)
+
+    assert (repr(admitted), type(admitted)) == (repr(leaves), type(leaves))
+
+
+@pytest.mark.parametrize(
+    ("version", "leaves"),
+    [
+        ("0.32.0", "0.32.0"),
+        ("0.33.0rc1", "0.33.0rc1"),
+        ("0.32.0+cu128", "0.32.0+cu128"),
+        ("0.32.0+cpu", "0.32.0+cpu"),
+        ("0.32.1.dev12+gabc1234", "0.32.1.dev12"),
+        ("0.32.1.dev12+gabc1234.d20260101.cu128", "0.32.1.dev12"),
+        ("0.32.0+acme.prod", "0.32.0"),
+        ("dev", "other"),
+        ("/opt/acme", "other"),
+    ],
+)
+def test_a_version_loses_what_a_private_build_adds(version, leaves):
+    """The public part stays, and a local part that is published."""
+    assert coarsen(APP.attributes["service.version"], version)[0] == leaves
+
+
+@pytest.mark.parametrize(
+    ("platform", "leaves"),
+    [
+        ("Linux-6.18.44-x86_64-with-glibc2.36", "Linux-6.18.44-x86_64-with-glibc2.36"),
+        ("Linux-6.18.44-fc-v595-x86_64-with-glibc2.36", "Linux-6.18.44-x86_64-with-glibc2.36"),
+        ("Linux-5.15.0-1053-gcp-x86_64-with-glibc2.35", "Linux-5.15.0-1053-gcp-x86_64-with-glibc2.35"),
+        ("Linux-6.8.0-45-generic-x86_64-with-glibc2.39", "Linux-6.8.0-45-generic-x86_64-with-glibc2.39"),
+        ("Linux-5.10.0-28-cloud-amd64-x86_64-with-glibc2.31", "Linux-5.10.0-28-cloud-amd64-x86_64-with-glibc2.31"),
+        ("Linux-4.18.0-513.24.1.el8_9.x86_64-x86_64-with-glibc2.28", "Linux-4.18.0-513.24.1.el8_9.x86_64-x86_64-with-glibc2.28"),
+        ("Linux-6.1.79-99.164.amzn2023.x86_64-x86_64-with-glibc2.34", "Linux-6.1.79-99.164.amzn2023.x86_64-x86_64-with-glibc2.34"),
+        ("Linux-5.15.153.1-microsoft-standard-WSL2-x86_64-with-glibc2.35", "Linux-5.15.153.1-microsoft-standard-WSL2-x86_64-with-glibc2.35"),
+        ("Linux-5.15.0-acme-prod+-x86_64-with-glibc2.35", "Linux-5.15.0-x86_64-with-glibc2.35"),
+        ("Linux-5.15.0-105-generic-alice-x86_64-with-glibc2.35", "Linux-5.15.0-105-generic-x86_64-with-glibc2.35"),
+        ("Linux-5.15.0-awsome-x86_64-with-glibc2.35", "Linux-5.15.0-x86_64-with-glibc2.35"),
+        ("Linux-5.15.0-tegra-aarch64-with-glibc2.35", "Linux-5.15.0-tegra-aarch64-with-glibc2.35"),
+        ("macOS-14.5-arm64-arm-64bit", "macOS-14.5-arm64-arm-64bit"),
+        ("Windows-10-10.0.19045-SP0", "Windows-10-10.0.19045-SP0"),
+        ("AcmeOS-1.0-x86_64", "other"),
+    ],
+)
+def test_a_kernel_keeps_its_version_and_a_published_flavour_only(platform, leaves):
+    """A kernel's own name may be a company's or a person's."""
+    assert coarsen(APP.attributes["os.description"], platform)[0] == leaves
+
+
+@pytest.mark.parametrize(
+    ("value", "leaves"),
+    [
+        ("AwqModel", "AwqModel"),
+        ("SecretModel", "other"),
+        ("Wrapped(AwqModel)", "Wrapped(AwqModel)"),
+        ("Wrapped(SecretModel)", "Wrapped(other)"),
+        ("Secret(AwqModel)", "other(AwqModel)"),
+        ("Wrapped(AwqModel", "other"),
+        ("Wrapped(Wrapped(AwqModel))", "Wrapped(other)"),
+    ],
+)
+def test_a_name_inside_parentheses_is_checked_alone(value, leaves):
+    """What wraps a private class is known, what is wrapped is not told."""
+    assert coarsen(CLASSES, value)[0] == leaves
+
+
+def test_what_leaves_twice_leaves_the_same():
+    """The exit changes nothing of what it let through before: an outbox or a gateway may ask again."""
+    report = Report(APP, {"total_memory": 25276063744, "cpu_type": "AMD EPYC", "quantization": "acme",
+                          "platform": "Linux-5.15.0-acme-x86_64-with-glibc2.35", "cache_share": 0.9249})  # fmt: skip
+    once, _ = admit_attributes(APP, report.attributes("resource"), "resource")
+
+    assert admit_attributes(APP, once, "resource") == (once, [])
+
+
+SCALARS = st.one_of(
+    st.none(), st.booleans(), st.integers(), st.floats(), st.text(max_size=400), st.binary(max_size=5),
+    st.lists(st.integers(), max_size=2), st.dictionaries(st.text(max_size=3), st.integers(), max_size=2),
+)  # fmt: skip
+KEYS = st.one_of(st.sampled_from(sorted(APP.rows)), st.text(string.ascii_letters + "_", min_size=1, max_size=9))
+
+
+@given(st.dictionaries(KEYS, SCALARS, max_size=30))
+def test_nothing_undeclared_leaves_whatever_is_given(given_facts):
+    """For any facts: nothing raises, the file's keys are the declared ones, and each value leaves as declared."""
+    facts, _ = admit(APP, given_facts)
+    report = Report(APP, {**facts, "log_time": 1})
+    line = report.values
+    attributes, _ = admit_attributes(APP, report.attributes("resource"), "resource")
+
+    assert list(line) == list(APP.report_keys)
+    assert set(attributes) <= set(APP.attributes)
+    for name, value in attributes.items():
+        declared = APP.attributes[name]
+        assert type(value) is declared.type
+        assert not isinstance(value, str) or len(value.encode()) <= 256
+        assert declared.values is None or value in (*declared.values, "other") or "(" in value
+
+
+@given(st.text(max_size=300))
+def test_a_string_leaves_as_declared_or_as_other(text):
+    """For any string: what leaves an identifier's row is an identifier, or a wrapped one, or `other`."""
+    plain, _ = coarsen(App("myengine", facts=[Fact("kind", str, why="x")]).attributes["myengine.config.kind"], text)
+
+    assert plain is None or set(plain) <= set(string.ascii_letters + string.digits + "_.+-()")

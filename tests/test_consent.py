@@ -1,0 +1,253 @@
+"""May anything be recorded or sent: every signal of the contract, alone and against others."""
+
+import os
+import socket
+import sys
+
+import pytest
+
+from otel_usage import consent
+from otel_usage.consent import LOCAL, OFF, ON, decide, signals
+
+
+@pytest.fixture
+def no_pytest(monkeypatch):
+    """A process in which pytest does not run."""
+    monkeypatch.delitem(sys.modules, "pytest")
+
+
+pytestmark = pytest.mark.usefixtures("no_pytest")
+
+
+@pytest.mark.parametrize("value", ["1", "0", "", "false", "no", " "])
+@pytest.mark.parametrize("name", ["DO_NOT_TRACK", "VLLM_DO_NOT_TRACK", "VLLM_NO_USAGE_STATS", "OTEL_USAGE_SUPPRESSED_VLLM"])
+def test_an_opt_out_variable_means_off_whatever_its_value(monkeypatch, name, value):
+    """That it exists is enough, even empty or 0."""
+    monkeypatch.setenv(name, value)
+    decision = decide("vllm")
+
+    assert (decision.mode, decision.decided_by, decision.signal.value) == (OFF, name, value)
+
+
+@pytest.mark.parametrize(
+    ("value", "mode"),
+    [("true", OFF), (" TRUE ", OFF), ("1", OFF), ("yes", OFF), ("maybe", OFF), ("false", ON), (" False ", ON), ("", ON)],
+)
+def test_a_disabled_sdk_means_off_unless_it_says_false(monkeypatch, value, mode):
+    """OTEL_SDK_DISABLED is anything but empty or false, stripped and in any case."""
+    monkeypatch.setenv("OTEL_SDK_DISABLED", value)
+
+    assert decide("vllm").mode == mode
+
+
+@pytest.mark.parametrize(
+    ("value", "mode"),
+    [("none", LOCAL), ("otlp,none", LOCAL), ("console", LOCAL), ("project,prject", LOCAL), ("NONE", LOCAL),
+     ("", ON), (" , ", ON), ("project", ON), ("otlp , project", ON)],
+)  # fmt: skip
+def test_no_exporter_or_an_unknown_one_means_local(monkeypatch, value, mode):
+    """Any `none` or unknown word in OTEL_USAGE_EXPORTER; empty counts as unset."""
+    monkeypatch.setenv("OTEL_USAGE_EXPORTER", value)
+
+    assert decide("vllm").mode == mode
+
+
+@pytest.mark.parametrize(
+    ("exporter", "loopback", "mode"), [(None, False, LOCAL), (None, True, ON), ("otlp", False, ON), ("", False, LOCAL)]
+)
+def test_a_process_that_runs_pytest_stays_local_unless_it_was_pointed_somewhere(monkeypatch, exporter, loopback, mode):
+    """A test run sends nothing, but for what was chosen, or stays on this machine."""
+    monkeypatch.setitem(sys.modules, "pytest", pytest)
+    if exporter is not None:
+        monkeypatch.setenv("OTEL_USAGE_EXPORTER", exporter)
+
+    assert decide("vllm", loopback=loopback).mode == mode
+
+
+DIRECTORIES = {
+    "VLLM_CONFIG_ROOT": "root", "XDG_CONFIG_HOME": "xdg/vllm", "HOME": "home/.config/vllm",
+    "/etc/vllm": "etc/vllm", "/etc/otel-usage": "etc/otel-usage",
+}  # fmt: skip
+
+
+@pytest.fixture(params=DIRECTORIES)
+def directory(request, tmp_path, monkeypatch):
+    """One of the directories that are looked at, with all of them set."""
+    for variable, place in list(DIRECTORIES.items())[:3]:
+        (tmp_path / place).mkdir(parents=True)
+        monkeypatch.setenv(variable, str(tmp_path / place.removesuffix("/.config/vllm").removesuffix("/vllm")))
+    folder = tmp_path / DIRECTORIES[request.param]
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
+
+
+def make_dangling(path):
+    """Put a link to nowhere at `path`."""
+    path.symlink_to(path.parent / "nowhere")
+
+
+@pytest.mark.parametrize("make", [lambda p: p.touch(), lambda p: p.mkdir(), make_dangling, lambda p: os.mkfifo(p)])
+def test_an_opt_out_file_in_any_directory_means_off(directory, make):
+    """do_not_track exists, whatever it is."""
+    make(directory / "do_not_track")
+    decision = decide("vllm")
+
+    assert (decision.mode, decision.decided_by) == (OFF, str(directory / "do_not_track"))
+
+
+@pytest.mark.parametrize(
+    ("text", "mode"),
+    [("on", ON), ("on 2026-11-24T10:00:00Z\n", ON), (" local \n", LOCAL), ("off", OFF), ("", OFF), ("On", OFF),
+     ("on yesterday", OFF), ("local 2026-11-24", OFF), ("onn", OFF), ("on\nlocal", OFF), ("\xff\xfe", OFF), ("on" * 1000, OFF)],
+)  # fmt: skip
+def test_a_mode_file_in_any_directory_is_heeded(directory, text, mode):
+    """One of three words, stripped; any other word means off."""
+    (directory / "usage_mode").write_text(text, encoding="latin-1")
+
+    assert decide("vllm").mode == mode
+
+
+@pytest.mark.parametrize("make", [lambda p: p.mkdir(), make_dangling, lambda p: os.mkfifo(p)])
+def test_a_mode_file_that_is_no_regular_file_means_off(directory, make):
+    """A directory, a link, a FIFO: it is not waited for, and counts as off."""
+    make(directory / "usage_mode")
+    decision = decide("vllm")
+
+    assert (decision.mode, decision.decided_by) == (OFF, str(directory / "usage_mode"))
+
+
+def test_a_link_to_a_mode_file_means_off(home, tmp_path):
+    """What `usage_mode` says must stand in it, not elsewhere."""
+    (home / ".config/vllm").mkdir(parents=True)
+    (tmp_path / "elsewhere").write_text("on")
+    (home / ".config/vllm/usage_mode").symlink_to(tmp_path / "elsewhere")
+
+    assert decide("vllm").mode == OFF
+
+
+def test_a_socket_in_place_of_a_mode_file_means_off(home, monkeypatch):
+    """It can't be opened, so it is unreadable."""
+    (home / ".config/vllm").mkdir(parents=True)
+    monkeypatch.chdir(home / ".config/vllm")
+    with socket.socket(socket.AF_UNIX) as unix:
+        unix.bind("usage_mode")
+
+        assert decide("vllm").mode == OFF
+
+
+@pytest.mark.parametrize("error", [PermissionError(13, "EACCES"), OSError(5, "EIO"), OSError(40, "ELOOP"), OSError(36, "x")])
+@pytest.mark.parametrize("call", ["lstat", "open"])
+def test_a_file_that_can_not_be_looked_at_counts_as_there(monkeypatch, call, error):
+    """Any error but ENOENT and ENOTDIR means off."""
+
+    def fail(*_):
+        raise error
+
+    monkeypatch.setattr(consent.os, call, fail)
+
+    assert decide("vllm").mode == OFF
+
+
+def test_a_file_in_place_of_a_directory_counts_as_nothing_there(home):
+    """ENOTDIR is as good as ENOENT."""
+    (home / ".config").touch()
+
+    assert decide("vllm").mode == ON
+
+
+@pytest.mark.parametrize(
+    ("environ", "mode"),
+    [
+        ({"HOME": "relative", "XDG_CONFIG_HOME": "relative", "VLLM_CONFIG_ROOT": "relative"}, OFF),
+        ({}, OFF),
+        ({"HOME": ""}, OFF),
+        ({"HOME": "", "VLLM_CONFIG_ROOT": "/nonexistent"}, ON),
+        ({"HOME": "/nonexistent"}, ON),
+        ({"HOME": "/none\0existent"}, OFF),
+    ],
+)
+def test_without_a_directory_that_is_an_absolute_path_it_is_off(monkeypatch, environ, mode):
+    """Where nothing can be looked at, consent can't be known; here the account has no home either."""
+    monkeypatch.setattr(consent, "_account_home", lambda: "")
+
+    assert decide("vllm", environ).mode == mode
+
+
+def test_the_account_is_asked_for_its_home_only_without_an_absolute_home(monkeypatch):
+    """A look-up may go to the network."""
+    asked = []
+    monkeypatch.setattr(consent, "_account_home", lambda: asked.append(1) or "/nonexistent")
+    decide("vllm", {"HOME": "/nonexistent", "VLLM_CONFIG_ROOT": "relative"})
+    assert asked == []
+
+    decide("vllm", {"HOME": "relative"})
+
+    assert asked == [1]
+
+
+def test_the_account_has_a_home():
+    """The passwd entry's home is a path, here as anywhere."""
+    import pwd
+
+    assert consent._account_home() == pwd.getpwuid(os.getuid()).pw_dir
+
+
+@pytest.mark.parametrize(
+    ("environ", "directory"),
+    [
+        ({"VLLM_CONFIG_ROOT": "/r", "XDG_CONFIG_HOME": "/x", "HOME": "/h"}, "/r"),
+        ({"VLLM_CONFIG_ROOT": "", "XDG_CONFIG_HOME": "/x", "HOME": "/h"}, "/x/vllm"),
+        ({"XDG_CONFIG_HOME": "x", "HOME": "/h"}, "/h/.config/vllm"),
+        ({"HOME": "/"}, "/.config/vllm"),
+    ],
+)
+def test_what_is_written_goes_to_the_first_directory_that_is_set(environ, directory):
+    """$<APP>_CONFIG_ROOT, $XDG_CONFIG_HOME/<app>, $HOME/.config/<app>, in this order."""
+    assert consent.config_directory("vllm", environ) == directory
+
+
+def test_any_off_wins_over_any_local_and_any_local_over_on(monkeypatch, home):
+    """The order of the signals does not matter."""
+    (home / ".config/vllm").mkdir(parents=True)
+    (home / ".config/vllm/usage_mode").write_text("on 2026-11-24T10:00:00Z")
+    modes = [decide("vllm").mode]
+    monkeypatch.setenv("OTEL_USAGE_EXPORTER", "none")
+    modes.append(decide("vllm").mode)
+    (home / ".config/vllm/do_not_track").touch()
+    modes.append(decide("vllm").mode)
+
+    assert modes == [ON, LOCAL, OFF]
+
+
+def test_an_apps_own_signals_are_no_one_elses(monkeypatch):
+    """VLLM_DO_NOT_TRACK is about vllm alone; without an app only what belongs to none counts."""
+    monkeypatch.setenv("VLLM_DO_NOT_TRACK", "1")
+
+    assert (decide("vllm").mode, decide("myengine").mode, decide(None).mode) == (OFF, ON, ON)
+
+
+def test_every_signal_is_listed_with_its_raw_value(monkeypatch, home, tmp_path):
+    """The list that `status` shows is whole, whatever is decided early."""
+    monkeypatch.setenv("DO_NOT_TRACK", "0")
+    monkeypatch.setenv("OTEL_USAGE_EXPORTER", "otlp")
+    config, etc = home / ".config/vllm", tmp_path / "etc"
+    listed = [(s.name, s.value, s.means) for s in signals("vllm", os.environ)]
+
+    assert listed == [
+        ("DO_NOT_TRACK", "0", OFF),
+        ("VLLM_DO_NOT_TRACK", None, None),
+        ("VLLM_NO_USAGE_STATS", None, None),
+        ("OTEL_USAGE_SUPPRESSED_VLLM", None, None),
+        ("OTEL_SDK_DISABLED", None, None),
+        ("OTEL_USAGE_EXPORTER", "otlp", None),
+        ("pytest", None, None),
+        *((str(d / name), None, None) for d in (config, etc / "vllm", etc / "otel-usage") for name in ("do_not_track", "usage_mode")),
+    ]  # fmt: skip
+
+
+def test_an_opt_out_in_the_environment_looks_at_no_file(monkeypatch):
+    """Decided by the first signal: nothing is opened, listed or looked up."""
+    monkeypatch.setenv("DO_NOT_TRACK", "1")
+    monkeypatch.setattr(consent, "_files", lambda *_: pytest.fail("a file was looked at"))
+
+    assert decide("vllm").mode == OFF

@@ -1,0 +1,112 @@
+"""Where reports go, by what the adopter declared and the operator set."""
+
+import pytest
+
+from otel_usage import App
+from otel_usage.destination import Destination, resolve, traces_url
+from otel_usage.loopback import is_loopback
+
+PROJECT = ("project", "https://stats.example.org/v1/traces", "otlp", False)
+
+
+def resolved(environ, *, endpoint="https://stats.example.org", wire="otlp"):
+    """Return the destinations as tuples."""
+    app = App("myengine", endpoint=endpoint, wire=wire)
+    return [(to.kind, to.url, to.wire, to.by_operator) for to in resolve(app, environ, endpoint=endpoint)]
+
+
+@pytest.mark.parametrize(
+    ("environ", "destinations"),
+    [
+        ({}, [PROJECT]),
+        ({"OTEL_EXPORTER_OTLP_ENDPOINT": "http://c:4318"}, [PROJECT, ("otlp", "http://c:4318/v1/traces", "http/protobuf", True)]),
+        ({"OTEL_EXPORTER_OTLP_ENDPOINT": "http://c:4318", "OTEL_TRACES_EXPORTER": "none"}, [PROJECT]),
+        ({"OTEL_EXPORTER_OTLP_ENDPOINT": "http://c:4318", "OTEL_TRACES_EXPORTER": "console"}, [PROJECT]),
+        ({"OTEL_EXPORTER_OTLP_ENDPOINT": "http://c:4318", "OTEL_TRACES_EXPORTER": "console, otlp"},
+         [PROJECT, ("otlp", "http://c:4318/v1/traces", "http/protobuf", True)]),
+        ({"OTEL_EXPORTER_OTLP_ENDPOINT": ""}, [PROJECT]),
+        ({"OTEL_USAGE_EXPORTER": "project"}, [PROJECT]),
+        ({"OTEL_USAGE_EXPORTER": "project", "OTEL_EXPORTER_OTLP_ENDPOINT": "http://c:4318"}, [PROJECT]),
+        ({"OTEL_USAGE_EXPORTER": "otlp"}, [("otlp", "http://localhost:4318/v1/traces", "http/protobuf", True)]),
+        ({"OTEL_USAGE_EXPORTER": "otlp", "OTEL_EXPORTER_OTLP_PROTOCOL": "grpc"}, [("otlp", "http://localhost:4317", "grpc", True)]),
+        ({"OTEL_USAGE_EXPORTER": "none"}, []),
+        ({"OTEL_USAGE_EXPORTER": "otlp,project", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT": "https://c/custom"},
+         [PROJECT, ("otlp", "https://c/custom", "http/protobuf", True)]),
+        ({"OTEL_EXPORTER_OTLP_ENDPOINT": "grpc://c:9999"}, [PROJECT, ("otlp", "grpc://c:9999", "grpc", True)]),
+        ({"OTEL_EXPORTER_OTLP_ENDPOINT": "http://c:4317"}, [PROJECT, ("otlp", "http://c:4317", "grpc", True)]),
+        ({"OTEL_EXPORTER_OTLP_ENDPOINT": "http://c:4317", "OTEL_EXPORTER_OTLP_PROTOCOL": "http/protobuf"},
+         [PROJECT, ("otlp", "http://c:4317/v1/traces", "http/protobuf", True)]),
+        ({"OTEL_EXPORTER_OTLP_ENDPOINT": "http://c:4318/", "OTEL_EXPORTER_OTLP_PROTOCOL": "grpc",
+          "OTEL_EXPORTER_OTLP_TRACES_PROTOCOL": "http/protobuf"},
+         [PROJECT, ("otlp", "http://c:4318/v1/traces", "http/protobuf", True)]),
+        ({"MYENGINE_USAGE_STATS_SERVER": "http://mine:1"}, [("project", "http://mine:1/v1/traces", "otlp", True)]),
+        ({"MYENGINE_USAGE_STATS_SERVER": ""}, [PROJECT]),
+    ],
+)  # fmt: skip
+def test_the_destinations_are_those_that_were_named(environ, destinations):
+    """The table of the contract: what is set, and where reports go."""
+    assert resolved(environ) == destinations
+
+
+def test_without_an_endpoint_there_is_no_project():
+    """The command line gives none of its own; the operator's variable alone enables it there."""
+    named = {"MYENGINE_USAGE_STATS_SERVER": "https://mine"}
+
+    assert (resolved({}, endpoint=None), resolved(named, endpoint=None)) == (
+        [],
+        [("project", "https://mine/v1/traces", "otlp", True)],
+    )
+
+
+def test_json_goes_to_the_url_as_it_is():
+    """The path is appended for OTLP only, and the operator's URL changes nothing about the wire."""
+    named = {"MYENGINE_USAGE_STATS_SERVER": "https://mine/in?x=1"}
+
+    assert (resolved({}, wire="json"), resolved(named, wire="json")) == (
+        [("project", "https://stats.example.org", "json", False)],
+        [("project", "https://mine/in?x=1", "json", True)],
+    )
+
+
+@pytest.mark.parametrize(
+    ("base", "url"),
+    [
+        ("https://s", "https://s/v1/traces"),
+        ("https://s/", "https://s/v1/traces"),
+        ("https://s/otlp", "https://s/otlp/v1/traces"),
+        ("https://s/v1/traces", "https://s/v1/traces"),
+        ("https://s/v1/traces/", "https://s/v1/traces"),
+        ("https://s/a?key=1", "https://s/a/v1/traces?key=1"),
+    ],
+)
+def test_the_path_is_appended_to_a_base_url_once(base, url):
+    """As OpenTelemetry does for OTEL_EXPORTER_OTLP_ENDPOINT."""
+    assert traces_url(base) == url
+
+
+@pytest.mark.parametrize(
+    ("url", "shown"),
+    [
+        ("https://me:secret@host:1/path?key=secret#x", "https://host:1/path"),
+        ("https://host", "https://host"),
+        ("host:4317", "host:4317"),
+        ("https://a@b@host/", "https://host/"),
+    ],
+)
+def test_a_url_is_shown_without_user_and_query(url, shown):
+    """Nothing secret that stands in a URL is shown."""
+    assert Destination("otlp", url, "grpc", by_operator=True).endpoint == shown
+
+
+@pytest.mark.parametrize(
+    ("url", "loopback"),
+    [
+        ("http://localhost:4318", True), ("http://LOCALHOST", True), ("http://127.0.0.1", True), ("http://127.9.9.9:1/x", True),
+        ("http://[::1]:4318/x", True), ("http://u:p@127.0.0.1", True), ("http://localhost.example.org", False),
+        ("http://127.0.0.1.example.org", False), ("http://127.0.0.1@example.org", False), ("http://128.0.0.1", False),
+        ("http://127.0.0.256", False), ("http://[::2]", False), ("http://0.0.0.0", False), ("", False),
+    ],
+)  # fmt: skip
+def test_loopback_is_this_machine_and_nothing_that_looks_like_it(url, loopback):
+    """localhost, 127.0.0.0/8 and ::1."""
+    assert is_loopback(url) is loopback

@@ -1,0 +1,96 @@
+"""The built-in table against the contract, row by row."""
+
+import re
+
+import pytest
+
+from otel_usage import App, Fact
+from otel_usage.detect import DETECTORS
+from otel_usage.report import Report
+from otel_usage.table import HARDWARE
+
+APP = App("myengine")
+
+
+def attributes_of(**facts):
+    """Return what the facts become on the resource, but for the identity of the report."""
+    named = Report(APP, facts).attributes("resource")
+    return {k: v for k, v in named.items() if k not in ("service.name", "service.instance.id")}
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "attributes"),
+    [
+        ("provider", "AWS", {"cloud.provider": "aws"}),
+        ("provider", "AZURE", {"cloud.provider": "azure"}),
+        ("provider", "GCP", {"cloud.provider": "gcp"}),
+        ("provider", "OCI", {"cloud.provider": "oracle_cloud"}),
+        ("provider", "RUNPOD", {"cloud.provider": "runpod"}),
+        ("provider", "UNKNOWN", {}),
+        ("num_cpu", 24, {"otel_usage.cpu.logical_count": 24}),
+        ("cpu_type", "AMD EPYC", {"host.cpu.model.name": "AMD EPYC"}),
+        ("cpu_family_model_stepping", "6,85,7", {"host.cpu.family": "6", "host.cpu.model.id": "85", "host.cpu.stepping": "7"}),
+        ("cpu_family_model_stepping", "23,49,", {"host.cpu.family": "23", "host.cpu.model.id": "49"}),
+        ("cpu_family_model_stepping", "23,49,0", {"host.cpu.family": "23", "host.cpu.model.id": "49", "host.cpu.stepping": "0"}),
+        ("total_memory", 1, {"otel_usage.memory.limit": 1}),
+        ("architecture", "x86_64", {"host.arch": "amd64"}),
+        ("architecture", "aarch64", {"host.arch": "arm64"}),
+        ("architecture", "armv7l", {"host.arch": "arm32"}),
+        ("architecture", "ppc64le", {"host.arch": "ppc64"}),
+        ("architecture", "i686", {"host.arch": "x86"}),
+        ("architecture", "riscv64", {"host.arch": "riscv64"}),
+        ("platform", "Linux-6.1.0-x86_64-with-glibc2.36", {"os.description": "Linux-6.1.0-x86_64-with-glibc2.36", "os.type": "linux"}),
+        ("platform", "macOS-14.5-arm64-arm-64bit", {"os.description": "macOS-14.5-arm64-arm-64bit", "os.type": "darwin"}),
+        ("cuda_runtime", "12.8", {"otel_usage.gpu.runtime.name": "cuda", "otel_usage.gpu.runtime.version": "12.8"}),
+        ("cuda_runtime", "tpu_inference", {"otel_usage.gpu.runtime.name": "tpu_inference"}),
+        ("xpu_runtime", "2025.1", {"otel_usage.gpu.runtime.name": "xpu", "otel_usage.gpu.runtime.version": "2025.1"}),
+        ("rocm_runtime", "6.4", {"otel_usage.gpu.runtime.name": "rocm", "otel_usage.gpu.runtime.version": "6.4"}),
+        ("gpu_count", 2, {"otel_usage.gpu.count": 2}),
+        ("gpu_type", "NVIDIA L4", {"otel_usage.gpu.model": "NVIDIA L4"}),
+        ("gpu_memory_per_device", 23580639232, {"otel_usage.gpu.memory.limit": 23580639232}),
+        ("detect_failed", "gpu", {"otel_usage.detect.failed": "gpu"}),
+        ("myengine_version", "1.2", {"service.version": "1.2"}),
+        ("source", "ci", {"otel_usage.source": "ci"}),
+    ],
+)  # fmt: skip
+def test_each_key_becomes_the_attributes_of_the_contract(key, value, attributes):
+    """The mapping table of the contract, one way."""
+    assert attributes_of(**{key: value}) == attributes
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("provider", "OCI"), ("num_cpu", 24), ("cpu_family_model_stepping", "23,49,"), ("architecture", "x86_64"),
+        ("architecture", "aarch64"), ("platform", "Linux-6.1.0-x86_64-with-glibc2.36"), ("cuda_runtime", "12.8"),
+        ("cuda_runtime", "tpu_inference"), ("xpu_runtime", "2025.1"), ("rocm_runtime", "6.4"), ("gpu_count", 0),
+        ("gpu_type", "NVIDIA L4"), ("source", "ci"),
+    ],
+)  # fmt: skip
+def test_the_attributes_become_the_same_key_again(key, value):
+    """The mapping table of the contract, the other way: only that key, with that value."""
+    attributes = attributes_of(**{key: value})
+    joined = {
+        name: fact.join(tuple(attributes.get(column.name) for column in APP.columns[name]))
+        for name, fact in APP.rows.items()
+        if APP.columns[name]
+    }
+
+    assert {name: found for name, found in joined.items() if found is not None} == {key: value}
+
+
+def test_every_row_says_why_and_bounds_its_values():
+    """Each fact has a reason, and each string attribute a closed set or a pattern that compiles."""
+    unbounded = [a.name for a in APP.attributes.values() if a.type is str and a.values is None and a.pattern is None]
+
+    assert all(fact.why for fact in APP.rows.values())
+    assert unbounded == []
+    assert all(re.compile(a.pattern) for a in APP.attributes.values() if a.pattern)
+
+
+def test_every_detected_key_has_a_row():
+    """What the detectors yield on this machine is in the table."""
+    keys = {key for detector in DETECTORS.values() for key, _ in detector()}
+
+    assert keys <= {fact.key for fact in HARDWARE}
+    assert all(isinstance(fact, Fact) for fact in HARDWARE)
