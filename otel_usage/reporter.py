@@ -80,10 +80,10 @@ class UsageReporter:
 
         Raises ValueError if strict, nothing otherwise.
         """
-        given: dict[str, object] = {**(facts or {}), **more}
-        if context is not None:
-            given["context"] = context
         try:
+            given: dict[str, object] = {**(facts or {}), **more}
+            if context is not None:
+                given["context"] = context
             if (reports := captured.get(self.app.name)) is not None:
                 if force or not reports:
                     reports.append(Report(self.app, self._admit(given, strict=True)).values)
@@ -234,10 +234,14 @@ class _Job:
 
     def _facts(self) -> dict[str, Scalar]:
         """Detect what was not given, as it stands at the time of the call."""
-        from otel_usage.detect import Detection  # noqa: PLC0415 -- nothing is loaded where nothing is reported
-
-        self._detection = Detection()
+        self._detection = _detection()
         if self._hurried:
             self._detection.hurry()
         detected, _ = admit(self.gate.app, self._detection.facts())
         return {**{key: value for key, value in detected.items() if key not in self._keys}, **self._given}
+
+
+def _detection() -> Detection:
+    from otel_usage.detect import Detection  # noqa: PLC0415 -- nothing is loaded where nothing is reported
+
+    return Detection()

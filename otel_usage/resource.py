@@ -1,51 +1,17 @@
-"""Facts as an OpenTelemetry resource: ours, and, by name, anybody's who wants the hardware in theirs.
-
-Imports nothing of the SDK but its resources: detectors are loaded while the rest of it is half imported.
-"""
+"""A report's facts as an OpenTelemetry resource, with nothing that the host's environment would add."""
 
 from __future__ import annotations
 
-import os
 from typing import TYPE_CHECKING
 
-from opentelemetry.sdk.resources import Resource, ResourceDetector
+from opentelemetry.sdk.resources import Resource
 
-from otel_usage.admit import admit, admit_attributes
-from otel_usage.app import App
-from otel_usage.consent import OFF, decide
-from otel_usage.detect import Detection
-from otel_usage.report import Report
 from otel_usage.table import SCHEMA_URL
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-NAME = "otel_usage"
-CHOSEN = "OTEL_EXPERIMENTAL_RESOURCE_DETECTORS"
-HARDWARE_ROOTS = ("host", "os", "cloud", "otel_usage")
+    from otel_usage.report import Report
 
 
 def resource_of(report: Report) -> Resource:
-    """Return the resource of a report: its facts and nothing that the host's environment adds."""
+    """Return the resource of a report; not by `Resource.create`, which asks the environment and its detectors."""
     return Resource(report.attributes("resource"), SCHEMA_URL)
-
-
-class HardwareResourceDetector(ResourceDetector):
-    """Adds the hardware facts, as coarse as they leave, to the resource of somebody's own pipeline.
-
-    Returns nothing when usage reporting is off, or where it was not named itself but by `*`.
-    """
-
-    def detect(self) -> Resource:
-        """Return the hardware facts, within two seconds; never service.*."""
-        if decide(None).mode == OFF or _named_by_star_only(os.environ):
-            return Resource({})
-        app = App("anybody")
-        facts, _ = admit(app, Detection().facts())
-        attributes, _ = admit_attributes(app, Report(app, facts).attributes("resource"), "resource")
-        return Resource({k: v for k, v in attributes.items() if k.partition(".")[0] in HARDWARE_ROOTS}, SCHEMA_URL)
-
-
-def _named_by_star_only(environ: Mapping[str, str]) -> bool:
-    names = [name.strip() for name in environ.get(CHOSEN, "").split(",")]
-    return "*" in names and NAME not in names

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import os
 from typing import TYPE_CHECKING
 
-from opentelemetry.sdk.trace.sampling import DEFAULT_ON, Decision, Sampler, SamplingResult
+from opentelemetry.sdk.trace.sampling import Decision, Sampler, SamplingResult
 
-from otel_usage.app import is_name
 from otel_usage.consent import LOCAL, OFF, ON, decide
 
 if TYPE_CHECKING:
@@ -21,8 +19,6 @@ if TYPE_CHECKING:
     from otel_usage.app import App
 
 DECISIONS = {OFF: Decision.DROP, LOCAL: Decision.RECORD_ONLY, ON: Decision.RECORD_AND_SAMPLE}
-ARGUMENT = "OTEL_TRACES_SAMPLER_ARG"
-PREFIX = "otel_usage."
 
 
 class ConsentSampler(Sampler):
@@ -57,38 +53,3 @@ class ConsentSampler(Sampler):
     def get_description(self) -> str:
         """Return the sampler's name and app."""
         return f"ConsentSampler{{{self._app or ''}}}"
-
-
-class UsageSampler(Sampler):
-    """For somebody's own pipeline: consent decides the spans named otel_usage.*, parentbased_always_on all others."""
-
-    def __init__(self, app: str | None) -> None:
-        self._consent = ConsentSampler(app)
-
-    def should_sample(  # noqa: PLR0913, PLR0917 -- OpenTelemetry's own signature
-        self,
-        parent_context: Context | None,
-        trace_id: int,
-        name: str,
-        kind: SpanKind | None = None,
-        attributes: Attributes = None,
-        links: Sequence[Link] | None = None,
-        trace_state: TraceState | None = None,
-    ) -> SamplingResult:
-        """Ask the sampler that is responsible for a span of this name."""
-        del trace_state
-        chosen: Sampler = self._consent if name.startswith(PREFIX) else DEFAULT_ON
-        return chosen.should_sample(parent_context, trace_id, name, kind, attributes, links)
-
-    def get_description(self) -> str:
-        """Return the description of the sampler for usage spans."""
-        return f"UsageSampler{{{self._consent.get_description()}}}"
-
-
-def from_environment(argument: str | None = None) -> Sampler:
-    """Make the sampler that the two entry-point groups name.
-
-    argument: that of OTEL_TRACES_SAMPLER_ARG, read here where the caller passes none; an app's name, else ignored.
-    """
-    app = os.environ.get(ARGUMENT) if argument is None else argument
-    return UsageSampler(app if app and is_name(app) else None)

@@ -37,7 +37,7 @@ def _gpu() -> Iterator[tuple[str, Scalar | None]]:
     yield from detect()
 
 
-DETECTORS: Mapping[str, Detector] = {"cloud": _cloud, "gpu": _gpu, "host": _host}
+DETECTORS: dict[str, Detector] = {"cloud": _cloud, "gpu": _gpu, "host": _host}
 
 
 class Detection:

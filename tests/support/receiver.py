@@ -8,7 +8,10 @@ import threading
 from concurrent.futures import ThreadPoolExecutor
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
-from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest, ExportTraceServiceResponse
+from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import (
+    ExportTraceServiceRequest,
+    ExportTraceServiceResponse,
+)
 
 PROTOBUF = "application/x-protobuf"
 
@@ -56,7 +59,7 @@ class HttpReceiver:
         class Handler(BaseHTTPRequestHandler):
             protocol_version = "HTTP/1.1"
 
-            def do_POST(self):  # noqa: N802 -- the name that http.server asks for
+            def do_POST(self):
                 body = self.rfile.read(int(self.headers.get("content-length", 0)))
                 headers = [(name.lower(), value) for name, value in self.headers.items()]
                 receiver.received.append(Received(self.path, headers, body))

@@ -10,6 +10,8 @@ from otel_usage.testing import capture
 
 
 class MyFacts(TypedDict, total=False):
+    """What an adopter may type-check a report with."""
+
     quantization: str
     batch: int
 

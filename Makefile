@@ -1,0 +1,48 @@
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+
+.PHONY: report
+report: $(VENV)/main  # make a real report of this machine, and show where it is
+	@$(BIN)/otel-usage report
+
+.PHONY: test
+test: lint  # all checks and all tests
+	$(BIN)/pytest --cov --cov-fail-under=97
+
+.PHONY: unit
+unit: $(VENV)/test  # the quick part, for the daily loop
+	$(BIN)/pytest -m "not slow"
+
+.PHONY: lint
+lint: $(VENV)/test  # style, types and the import contract
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check otel_usage
+	$(BIN)/mypy
+	$(BIN)/lint-imports --no-logo
+
+.PHONY: docs
+docs: $(VENV)/test  # write the generated part of README.md again
+	$(BIN)/python tests/support/generated.py
+
+.PHONY: bench
+bench: $(VENV)/test  # figures, as ratios within one run
+	$(BIN)/python tests/bench/run.py
+
+.PHONY: clean
+clean:  # remove what was made here
+	rm -rf $(VENV) .coverage .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
+
+$(VENV)/bin/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10))' \
+		|| { echo "otel_usage needs Python 3.10 or newer: set PYTHON=python3.x" >&2; exit 1; }
+	@$(PYTHON) -m venv $(VENV) \
+		|| { echo "this Python can't make a virtual environment: install its venv module (Debian: python3-venv)" >&2; exit 1; }
+
+$(VENV)/main: $(VENV)/bin/python pyproject.toml
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable .
+	@touch $@
+
+$(VENV)/test: $(VENV)/bin/python pyproject.toml
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[test]'
+	@touch $@ $(VENV)/main

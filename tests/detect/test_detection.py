@@ -1,0 +1,83 @@
+"""All detectors under one deadline, each on its own."""
+
+import threading
+import time
+
+from otel_usage.detect import Detection
+
+
+def quick():
+    """Find two facts, of which one is not known."""
+    yield "num_cpu", 2
+    yield "cpu_type", None
+
+
+def failing():
+    """Find one fact and fail."""
+    yield "gpu_count", 1
+    raise OSError
+
+
+def test_what_the_detectors_found_is_put_together():
+    """Facts that are not known are left out, and nobody is named where all answered."""
+    detection = Detection({"host": quick, "cloud": lambda: iter([("provider", "GCP")])})
+
+    assert detection.facts() == {"num_cpu": 2, "provider": "GCP"}
+
+
+def test_a_detector_that_fails_costs_its_own_facts_only():
+    """What it found before counts, and it is named."""
+    assert Detection({"host": quick, "gpu": failing}).facts() == {"num_cpu": 2, "gpu_count": 1, "detect_failed": "gpu"}
+
+
+def test_a_detector_that_hangs_is_abandoned_at_the_deadline():
+    """The others' facts count, all under one deadline, and those that did not answer are named in order."""
+    release = threading.Event()
+
+    def hanging():
+        yield "gpu_count", 8
+        release.wait(30)
+        yield "gpu_type", "late"
+
+    start = time.monotonic()
+    found = Detection({"host": quick, "gpu": hanging, "cloud": hanging}).facts(0.2)
+    took = time.monotonic() - start
+    release.set()
+
+    assert found == {"num_cpu": 2, "gpu_count": 8, "detect_failed": "cloud,gpu"}
+    assert took < 1
+
+
+def test_a_hurried_detection_does_without_what_is_not_found_yet():
+    """At exit nobody waits."""
+    release = threading.Event()
+
+    def hanging():
+        release.wait(30)
+        yield "gpu_type", "late"
+
+    detection = Detection({"gpu": hanging})
+    detection.hurry()
+    found = detection.facts()
+    release.set()
+
+    assert found == {"detect_failed": "gpu"}
+
+
+def test_a_detector_whose_thread_can_not_be_started_counts_as_failed(monkeypatch):
+    """A thread limit costs facts, never the report."""
+
+    def fail(*_):
+        raise RuntimeError
+
+    monkeypatch.setattr("_thread.start_new_thread", fail)
+
+    assert Detection({"host": quick}).facts() == {"detect_failed": "host"}
+
+
+def test_this_machine_is_detected_whole():
+    """The real detectors answer here, whatever they find."""
+    found = Detection().facts(10)
+
+    assert {"num_cpu", "architecture", "platform", "total_memory", "provider"} <= set(found)
+    assert "detect_failed" not in found

@@ -1,0 +1,253 @@
+"""The local file: whole lines, private, never through a link, bounded."""
+
+import errno
+import fcntl
+import multiprocessing
+import os
+import stat
+import subprocess
+import sys
+
+import pytest
+
+from otel_usage.exporters import line
+from otel_usage.exporters.line import append_line, read_lines
+
+
+@pytest.fixture
+def path(tmp_path):
+    """A file that does not exist, in a directory that does not exist."""
+    return tmp_path / "config" / "myengine" / "usage_stats.json"
+
+
+def test_a_line_is_appended_to_a_private_file_in_a_private_directory(path):
+    """The file has mode 0600, each directory that had to be made 0700, whatever the umask."""
+    before = os.umask(0)
+    try:
+        append_line(str(path), "one")
+        append_line(str(path), "two")
+    finally:
+        os.umask(before)
+    modes = [stat.S_IMODE(place.stat().st_mode) for place in (path, path.parent, path.parent.parent)]
+
+    assert (path.read_text(), modes) == ("one\ntwo\n", [0o600, 0o700, 0o700])
+
+
+def test_a_file_of_ours_that_others_may_read_is_narrowed(path):
+    """An existing file gets mode 0600."""
+    path.parent.mkdir(parents=True)
+    path.touch(0o644)
+    append_line(str(path), "one")
+
+    assert (path.read_text(), stat.S_IMODE(path.stat().st_mode)) == ("one\n", 0o600)
+
+
+def test_a_torn_tail_is_closed_off_before_the_next_line(path):
+    """What a killed process left swallows nothing."""
+    path.parent.mkdir(parents=True)
+    path.write_text('whole\n{"torn": ')
+    append_line(str(path), "next")
+
+    assert path.read_text() == 'whole\n{"torn": \nnext\n'
+
+
+def test_a_file_that_would_grow_too_large_is_rotated_and_one_old_one_kept(path):
+    """The file stays within its size; the oldest lines go first."""
+    for number in range(7):
+        append_line(str(path), f"line {number}", max_bytes=16)
+
+    assert (path.read_text(), path.with_name("usage_stats.json.1").read_text()) == ("line 6\n", "line 4\nline 5\n")
+    assert list(read_lines(str(path))) == ["line 4\n", "line 5\n", "line 6\n"]
+
+
+def test_rotation_can_be_turned_off(path):
+    """max_bytes=0 lets the file grow."""
+    for _ in range(3):
+        append_line(str(path), "x" * 100, max_bytes=0)
+
+    assert (path.stat().st_size, os.listdir(path.parent)) == (303, ["usage_stats.json"])
+
+
+def test_a_line_larger_than_the_bound_is_written_whole(path):
+    """Rotation bounds the file, it never cuts a line."""
+    append_line(str(path), "x" * 100, max_bytes=16)
+
+    assert path.read_text() == "x" * 100 + "\n"
+
+
+def a_link(path, elsewhere):
+    """Link the file to another."""
+    path.symlink_to(elsewhere)
+
+
+def a_dangling_link(path, elsewhere):
+    """Link the file to nothing."""
+    path.symlink_to(elsewhere.with_name("nowhere"))
+
+
+def a_hard_link(path, elsewhere):
+    """Give another file this name too."""
+    path.hardlink_to(elsewhere)
+
+
+def a_fifo(path, elsewhere):
+    """Put a FIFO in its place, which nobody reads."""
+    os.mkfifo(path)
+
+
+def a_directory(path, elsewhere):
+    """Put a directory in its place."""
+    path.mkdir()
+
+
+def a_device(path, elsewhere):
+    """Link it to a device that swallows everything."""
+    path.symlink_to("/dev/null")
+
+
+@pytest.mark.parametrize("make", [a_link, a_dangling_link, a_hard_link, a_fifo, a_directory, a_device])
+def test_nothing_is_written_through_what_is_no_regular_file_of_ours(path, tmp_path, make):
+    """A link, a FIFO, a device, a second name: refused at once, and what it leads to is as it was."""
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.write_text("mine")
+    path.parent.mkdir(parents=True)
+    make(path, elsewhere)
+
+    with pytest.raises(OSError):  # noqa: PT011 -- which one depends on what stands there
+        append_line(str(path), "one")
+
+    assert (elsewhere.read_text(), list(read_lines(str(path)))) == ("mine", [])
+
+
+def test_nothing_is_created_below_another_users_directory(tmp_path):
+    """Where the nearest directory that exists is not ours, no directory and no file is made in it."""
+    if os.geteuid() == 0:
+        theirs = tmp_path / "theirs"
+        theirs.mkdir()
+        os.chown(theirs, 65534, 65534)
+    else:
+        theirs = tmp_path / ".." / ".." / ".." / ".."  # the folder of temporary files is root's
+
+    with pytest.raises(PermissionError):
+        append_line(str(theirs / "config" / "usage_stats.json"), "one")
+
+    assert not (theirs / "config").exists()
+
+
+def test_a_file_in_place_of_a_directory_is_an_error(tmp_path):
+    """The directory can't be made, and the file that stands there is as it was."""
+    (tmp_path / "config").write_text("mine")
+
+    with pytest.raises(NotADirectoryError):
+        append_line(str(tmp_path / "config" / "usage_stats.json"), "one")
+
+    assert (tmp_path / "config").read_text() == "mine"
+
+
+def test_a_full_disk_leaves_no_part_of_a_line(path, monkeypatch):
+    """A write that was cut short is taken back, and the caller told."""
+    append_line(str(path), "one")
+    write = os.write
+    monkeypatch.setattr(line.os, "write", lambda descriptor, data: write(descriptor, data[:5]))
+
+    with pytest.raises(OSError, match="cut short"):
+        append_line(str(path), "x" * 100)
+
+    assert path.read_text() == "one\n"
+
+
+@pytest.mark.parametrize("call", ["open", "fstat", "write", "lseek", "mkdir"])
+@pytest.mark.parametrize("code", [errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EROFS, errno.EMFILE, errno.EACCES])
+def test_an_error_of_the_system_is_an_oserror_and_leaves_no_descriptor(path, monkeypatch, call, code):
+    """Whichever call fails, the caller gets the error, and nothing stays open."""
+    path.parent.parent.mkdir()
+    if call == "lseek":
+        append_line(str(path), "one")
+
+    def fail(*_, **__):
+        raise OSError(code, "made to fail")
+
+    before = os.listdir("/proc/self/fd")
+    with monkeypatch.context() as patch:
+        patch.setattr(line.os, call, fail)
+        with pytest.raises(OSError) as caught:  # noqa: PT011 -- the code is compared
+            append_line(str(path), "two")
+
+    assert (caught.value.errno, len(os.listdir("/proc/self/fd"))) == (code, len(before))
+
+
+def test_a_lock_that_a_stopped_process_holds_does_not_stop_us(path, monkeypatch):
+    """After a short while the line is written without it, and nothing is rotated."""
+    monkeypatch.setattr(line, "LOCK_PAUSE", 0.0001)
+    append_line(str(path), "one")
+    holder = os.open(path, os.O_RDWR)
+    fcntl.flock(holder, fcntl.LOCK_EX)
+    append_line(str(path), "two", max_bytes=4)
+    os.close(holder)
+
+    assert (path.read_text(), os.listdir(path.parent)) == ("one\ntwo\n", ["usage_stats.json"])
+
+
+def test_a_file_system_without_locks_is_written_all_the_same(path, monkeypatch):
+    """One write to a file opened for appending is whole by itself."""
+
+    def fail(*_):
+        raise OSError(errno.ENOLCK, "no locks available")
+
+    monkeypatch.setattr(line.fcntl, "flock", fail)
+    append_line(str(path), "one")
+
+    assert path.read_text() == "one\n"
+
+
+def test_a_system_without_flock_is_written_all_the_same(path, monkeypatch):
+    """Windows has none."""
+    monkeypatch.setattr(line, "fcntl", None)
+    append_line(str(path), "one")
+
+    assert path.read_text() == "one\n"
+
+
+def _write_many(path, name, count, size):
+    for number in range(count):
+        append_line(path, f"{name}:{number}:".ljust(size, "x"), max_bytes=0)
+
+
+def test_many_processes_lose_and_tear_no_line(path):
+    """Eight writers, lines of 1.2 kB and of 20 kB: each line is there once, whole."""
+    context = multiprocessing.get_context("spawn")
+    writers = [
+        context.Process(target=_write_many, args=(str(path), f"w{number}", 200, 1_200 if number % 2 else 20_000))
+        for number in range(8)
+    ]
+    for writer in writers:
+        writer.start()
+    for writer in writers:
+        writer.join(60)
+    found = sorted(path.read_text().splitlines())
+    expected = sorted(
+        f"w{number}:{count}:".ljust(1_200 if number % 2 else 20_000, "x") for number in range(8) for count in range(200)
+    )
+
+    assert found == expected
+
+
+ROTATE = """
+import sys
+from otel_usage.exporters.line import append_line
+for number in range(300):
+    append_line(sys.argv[1], f"{sys.argv[2]}:{number}:".ljust(100, "x"), max_bytes=20_000)
+"""
+
+
+def test_many_processes_that_rotate_tear_no_line_and_lose_only_the_oldest(path):
+    """What is left are whole lines, the newest of each writer among them, within the bound."""
+    writers = [subprocess.Popen([sys.executable, "-c", ROTATE, str(path), f"w{number}"]) for number in range(4)]
+    for writer in writers:
+        writer.wait(60)
+    left = [text.rstrip("\n") for text in read_lines(str(path))]
+
+    assert {len(text) for text in left} == {100}
+    assert len(left) == len(set(left))
+    assert path.stat().st_size <= 20_000
+    assert any(text.startswith("w") and ":299:" in text for text in left)

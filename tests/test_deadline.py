@@ -1,0 +1,25 @@
+"""Wait for a call for so long and no longer."""
+
+import threading
+
+import pytest
+
+from otel_usage import deadline
+
+
+def test_what_the_call_returns_or_raises_reaches_the_caller():
+    """As if it had been called directly."""
+    with pytest.raises(ZeroDivisionError):
+        deadline.call(lambda: 1 // 0, 5)
+
+    assert deadline.call(lambda: 7, 5) == 7
+
+
+def test_a_call_that_hangs_is_left_behind():
+    """The caller is told at the deadline."""
+    release = threading.Event()
+
+    with pytest.raises(TimeoutError, match=r"^no answer within 0.05 s$"):
+        deadline.call(lambda: release.wait(30), 0.05)
+
+    release.set()

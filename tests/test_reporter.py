@@ -1,0 +1,272 @@
+"""UsageReporter: at once, once a run, and never into the host."""
+
+import json
+import threading
+import time
+
+import pytest
+from myengine_app import APP
+
+from otel_usage import App, Fact, UsageReporter, reporter
+from otel_usage.detect import Detection
+
+
+@pytest.fixture
+def lines(home):
+    """Read the reports in the local file."""
+
+    def read(app="myengine"):
+        path = home / ".config" / app / "usage_stats.json"
+        return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
+
+    return read
+
+
+@pytest.fixture(autouse=True)
+def quick_detectors(monkeypatch):
+    """A machine that is found at once."""
+    monkeypatch.setattr(reporter, "_detection", lambda: Detection({"host": lambda: iter([("num_cpu", 2), ("gpu_count", 1)])}))
+
+
+def test_the_six_lines_of_adoption_make_one_report(lines):
+    """A name, a version, an endpoint and a declared fact; what was detected stands beside what was declared."""
+    usage = UsageReporter("myengine", version="1.2.0", endpoint="https://stats.example.org",
+                          facts=[Fact("quantization", str, why="which kernels to optimise first")])  # fmt: skip
+    usage.report(context="API_SERVER", quantization="awq")
+    usage.close()
+    (line,) = lines()
+
+    assert list(line) == list(usage.app.report_keys)
+    assert {key: line[key] for key in ("num_cpu", "quantization", "context", "myengine_version", "source", "provider")} == {
+        "num_cpu": 2, "quantization": "awq", "context": "API_SERVER", "myengine_version": "1.2.0", "source": "production",
+        "provider": None,
+    }  # fmt: skip
+
+
+def test_a_second_call_in_the_same_run_does_nothing_unless_forced(lines):
+    """One uuid names one reported configuration; `force` makes another, under another."""
+    with UsageReporter(APP) as usage:
+        usage.report(quantization="awq")
+        usage.report(quantization="gptq")
+        usage.report(quantization="gptq", force=True)
+    reports = lines()
+
+    assert [report["quantization"] for report in reports] == ["awq", "gptq"]
+    assert len({report["uuid"] for report in reports}) == 2
+
+
+def test_threads_that_race_on_first_use_make_one_report(lines):
+    """Whoever comes first reports."""
+    usage = UsageReporter(APP)
+    barrier = threading.Barrier(16)
+
+    def race():
+        barrier.wait()
+        usage.report()
+
+    threads = [threading.Thread(target=race) for _ in range(16)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    usage.close()
+
+    assert len(lines()) == 1
+
+
+def test_a_fact_that_is_passed_wins_over_its_detector_even_as_none(lines):
+    """The app knows better."""
+    with UsageReporter(APP) as usage:
+        usage.report({"gpu_count": None}, num_cpu=4)
+    (line,) = lines()
+
+    assert (line["gpu_count"], line["num_cpu"]) == (None, 4)
+
+
+def test_facts_are_those_known_at_the_call(lines):
+    """Nothing amends a report later, not even through the mapping that was passed."""
+    facts = {"quantization": "awq"}
+    usage = UsageReporter(APP)
+    usage.report(facts)
+    facts["quantization"] = "gptq"
+    usage.close()
+
+    assert lines()[0]["quantization"] == "awq"
+
+
+def test_what_is_not_declared_is_dropped_and_counted(lines):
+    """The host notices nothing, the rest is reported, the adopter can see how many."""
+    with UsageReporter(APP) as usage:
+        usage.report(secret="x", batch="eight", note="x" * 257, quantization="awq")
+
+    assert (usage.dropped, lines()[0]["quantization"], lines()[0]["batch"], lines()[0]["note"]) == (3, "awq", None, None)
+
+
+@pytest.mark.parametrize(
+    ("facts", "problem"),
+    [
+        ({"secret": "x"}, "usage of myengine: secret is not declared for a report of myengine"),
+        ({"batch": "8"}, "usage of myengine: batch must be int, not str"),
+        ({"quantization": "mine"}, "usage of myengine: myengine.config.quantization: 'mine' is not among the declared values"),
+        ({"context": "X"}, "usage of myengine: context must be one of UNKNOWN_CONTEXT, API_SERVER, BATCH_RUNNER"),
+    ],
+)
+@pytest.mark.parametrize("how", ["argument", "environment"])
+def test_strict_raises_what_production_drops(monkeypatch, lines, facts, problem, how):
+    """strict=True or OTEL_USAGE_STRICT=1; nothing is reported then."""
+    if how == "environment":
+        monkeypatch.setenv("OTEL_USAGE_STRICT", "1")
+    usage = UsageReporter(APP, strict=True if how == "argument" else None)
+
+    with pytest.raises(ValueError, match="usage of myengine") as caught:
+        usage.report(facts)
+
+    assert (str(caught.value), lines()) == (problem, [])
+
+
+@pytest.mark.parametrize("facts", [7, "text", [("a", 1)]])
+def test_nothing_raises_into_the_host(facts):
+    """Whatever is passed, and whatever fails inside."""
+    usage = UsageReporter(APP)
+    usage.report(facts)
+    usage.close()
+
+    assert usage.flush(1) is True
+
+
+def test_a_version_that_can_not_be_looked_up_costs_the_report_and_nothing_else():
+    """The adopter's own function may fail; the host goes on."""
+    usage = UsageReporter(App("myengine", version=lambda: 1 // 0))
+    usage.report()
+
+    assert usage.flush(1) is True
+
+
+def test_an_app_is_declared_once():
+    """What an App declares is not given again."""
+    with pytest.raises(ValueError, match="what an App declares is not given a second time"):
+        UsageReporter(APP, version="2")
+
+
+@pytest.mark.parametrize("signal", ["DO_NOT_TRACK", "MYENGINE_NO_USAGE_STATS"])
+def test_opted_out_nothing_is_done(monkeypatch, home, signal):
+    """No thread, no file, no detector; and there is nothing to wait for."""
+    monkeypatch.setenv(signal, "0")
+    monkeypatch.setattr("_thread.start_new_thread", lambda *_: pytest.fail("a thread was started"))
+    usage = UsageReporter(APP)
+    usage.report(quantization="awq")
+    usage.close()
+
+    assert (usage.flush(1), list(home.iterdir())) == (True, [])
+
+
+def test_an_opt_out_during_a_run_takes_effect_before_the_line_is_written(monkeypatch, home):
+    """Consent is asked again right before the file is opened."""
+    release = threading.Event()
+
+    def slow():
+        release.wait(10)
+        yield "num_cpu", 2
+
+    monkeypatch.setattr(reporter, "_detection", lambda: Detection({"host": slow}))
+    usage = UsageReporter(APP)
+    usage.report()
+    (home / ".config" / "myengine").mkdir(parents=True)
+    (home / ".config" / "myengine" / "do_not_track").touch()
+    release.set()
+    usage.flush(5)
+
+    assert [path.name for path in (home / ".config" / "myengine").iterdir()] == ["do_not_track"]
+
+
+def test_without_a_thread_nothing_is_reported_and_nothing_raises(monkeypatch, lines):
+    """A thread limit is the host's business; `flush` tells that the line is not written."""
+
+    def fail(*_):
+        raise RuntimeError
+
+    usage = UsageReporter(APP)
+    monkeypatch.setattr("_thread.start_new_thread", fail)
+    usage.report()
+
+    assert (usage.flush(0.01), lines()) == (False, [])
+
+
+def test_close_waits_for_the_line_for_a_quarter_of_a_second_at_most(monkeypatch):
+    """A detector that hangs does not delay the host."""
+    release = threading.Event()
+    monkeypatch.setattr(reporter, "_detection", lambda: Detection({"gpu": lambda: iter([("x", release.wait(10))])}))
+    usage = UsageReporter(APP)
+    usage.report()
+    start = time.monotonic()
+    usage.close()
+    took = time.monotonic() - start
+    release.set()
+    usage.flush()
+
+    assert took < 1
+
+
+def test_a_logger_is_told_what_was_dropped(caplog):
+    """At debug level, to the adopter's own logger; nobody else's."""
+    import logging
+
+    caplog.set_level(logging.DEBUG)
+    usage = UsageReporter(APP, logger=logging.getLogger("mine"))
+    usage.report(secret="x")
+    usage.flush()
+
+    assert caplog.record_tuples == [("mine", logging.DEBUG, "dropped: secret is not declared for a report of myengine")]
+
+
+EXIT = """
+    import sys, time
+    from otel_usage import UsageReporter, detect
+    def hanging():
+        yield "gpu_count", 3
+        time.sleep(60)
+    if sys.argv[1:] == ["hang"]:
+        detect.DETECTORS["gpu"] = hanging
+    usage = UsageReporter("myengine", version="1.2.0")
+    usage.report(context="API_SERVER")
+"""
+
+
+@pytest.mark.parametrize("hang", ["", "sys.argv.append('hang')"])
+def test_a_process_that_ends_at_once_leaves_its_line(run_python, lines, hang):
+    """At exit the line is written at once, with null for detectors that have not answered."""
+    start = time.monotonic()
+    done = run_python(EXIT.replace("    if sys", f"    {hang}\n    if sys"), "-X", "dev")
+    took = time.monotonic() - start
+    (line,) = lines()
+
+    assert (done.returncode, done.stderr, line["context"], line["myengine_version"]) == (0, "", "API_SERVER", "1.2.0")
+    assert took < 5
+
+
+def test_importing_the_package_loads_nothing_heavy(run_python):
+    """No OpenTelemetry, psutil, pynvml or HTTP library, nor what takes longer than the package itself."""
+    done = run_python("""
+        import sys
+        before = set(sys.modules)
+        import otel_usage
+        print(sorted({name.partition(".")[0] for name in set(sys.modules) - before} & {
+            "opentelemetry", "psutil", "pynvml", "requests", "urllib3", "http", "ssl", "socket", "typing", "enum",
+            "dataclasses", "re", "json", "logging", "inspect"}))
+    """)
+
+    assert (done.stdout, done.stderr) == ("[]\n", "")
+
+
+def test_an_opted_out_report_loads_and_starts_nothing(run_python):
+    """Not one module, not one thread."""
+    done = run_python("""
+        import os, sys
+        from otel_usage import UsageReporter
+        usage = UsageReporter("myengine", endpoint="https://stats.example.org")
+        before = set(sys.modules), os.listdir("/proc/self/task"), os.listdir("/proc/self/fd")
+        usage.report(context="API_SERVER")
+        print((set(sys.modules), os.listdir("/proc/self/task"), os.listdir("/proc/self/fd")) == before)
+    """, DO_NOT_TRACK="")  # fmt: skip
+
+    assert (done.stdout, done.stderr) == ("True\n", "")

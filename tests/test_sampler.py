@@ -1,0 +1,60 @@
+"""Consent as a sampler."""
+
+import pytest
+from opentelemetry.sdk.trace.sampling import Decision
+
+from otel_usage import App
+from otel_usage.sampler import ConsentSampler
+
+ON = {"OTEL_USAGE_EXPORTER": "otlp"}
+
+
+@pytest.fixture
+def environ(monkeypatch):
+    """Set the environment that a test names."""
+
+    def set_all(variables):
+        for name, value in variables.items():
+            monkeypatch.setenv(name, value)
+
+    return set_all
+
+
+def decision(sampler, name="otel_usage.report", parent=None):
+    """Ask as the SDK does."""
+    return sampler.should_sample(parent, 1, name, None, {"a": 1}, None)
+
+
+@pytest.mark.parametrize(
+    ("environment", "delivers", "result"),
+    [
+        (ON, True, (Decision.RECORD_AND_SAMPLE, {"a": 1})),
+        (ON, False, (Decision.RECORD_ONLY, {"a": 1})),
+        ({"OTEL_USAGE_EXPORTER": "none"}, True, (Decision.RECORD_ONLY, {"a": 1})),
+        ({**ON, "DO_NOT_TRACK": ""}, True, (Decision.DROP, {})),
+        ({**ON, "MYENGINE_DO_NOT_TRACK": "1"}, True, (Decision.DROP, {})),
+        ({**ON, "VLLM_DO_NOT_TRACK": "1"}, True, (Decision.RECORD_AND_SAMPLE, {"a": 1})),
+    ],
+)
+@pytest.mark.parametrize("app", [App("myengine"), "myengine"])
+def test_the_mode_is_the_decision(environ, app, environment, delivers, result):
+    """Off drops, local records only, on records and samples; with nowhere to go nothing is sampled."""
+    environ(environment)
+    found = decision(ConsentSampler(app, delivers=delivers), name="anything")
+
+    assert (found.decision, dict(found.attributes or {})) == result
+
+
+def test_an_opt_out_is_heeded_at_the_next_span(environ):
+    """Consent is asked for each span, not once."""
+    environ(ON)
+    sampler = ConsentSampler("myengine")
+    before = decision(sampler).decision
+    environ({"DO_NOT_TRACK": "1"})
+
+    assert (before, decision(sampler).decision) == (Decision.RECORD_AND_SAMPLE, Decision.DROP)
+
+
+def test_it_describes_itself():
+    """The SDK shows the description."""
+    assert ConsentSampler(App("myengine")).get_description() == "ConsentSampler{myengine}"
