@@ -85,8 +85,11 @@ class App:
 
     @property
     def version(self) -> str | None:
-        """The project's version, looked up now; None where it is not known."""
-        return self._version() if callable(self._version) else self._version
+        """The project's version, looked up now; None where it is not known, or the look-up fails."""
+        try:
+            return self._version() if callable(self._version) else self._version
+        except Exception:  # noqa: BLE001 -- an adopter's function costs the version, not the report
+            return None
 
     def _problem(self) -> str | None:
         """Say what is wrong with the name, wire, facts, contexts or endpoint, or None."""

@@ -58,11 +58,11 @@ class Report:
         return found
 
 
-def about_run(app: App, environ: Mapping[str, str] | None = None) -> dict[str, Scalar | None]:
-    """Return the facts of the run that the app and the environment name: version, context and source."""
+def about_run(app: App, environ: Mapping[str, str] | None = None) -> dict[str, Scalar]:
+    """Return the facts of the run that the environment names: its context until one is given, and its source."""
     environ = os.environ if environ is None else environ
     source = environ.get(f"{app.name.upper()}_USAGE_SOURCE") or ("ci" if environ.get("CI") else "production")
-    return {app.version_key: app.version, "context": UNKNOWN_CONTEXT, "source": source}
+    return {"context": UNKNOWN_CONTEXT, "source": source}
 
 
 def random_uuid() -> str:

@@ -60,8 +60,7 @@ class UsageReporter:
             message = f"app {app.name!r}: what an App declares is not given a second time"
             raise ValueError(message)
         self.app = app
-        #: How many values were dropped, or left as `other`, because they are not declared.
-        self.dropped = 0
+        self._dropped = 0
         self._strict = os.environ.get(STRICT) == "1" if strict is None else strict
         self._logger = logger
         self._lock = threading.Lock()
@@ -86,6 +85,7 @@ class UsageReporter:
                 given["context"] = context
             if (reports := captured.get(self.app.name)) is not None:
                 if force or not reports:
+                    given.setdefault(self.app.version_key, self.app.version)
                     reports.append(Report(self.app, self._admit(given, strict=True)).values)
                 return
             self._start(given, force=force)
@@ -114,16 +114,19 @@ class UsageReporter:
     def _admit(self, given: Mapping[str, object], *, strict: bool) -> dict[str, Scalar]:
         admitted, problems = admit(self.app, {**about_run(self.app), **given})
         if strict:
-            draft = Report(self.app, admitted)
-            for place in ("resource", "span"):
-                problems += admit_attributes(self.app, draft.attributes(place), place)[1]
+            problems += _misfits(Report(self.app, admitted))
         if problems and strict:
             message = f"usage of {self.app.name}: {'; '.join(problems)}"
             raise ValueError(message)
-        self.dropped += len(problems)
+        self._dropped += len(problems)
         for problem in problems:
             self._log("dropped: %s", problem)
         return admitted
+
+    @property
+    def dropped(self) -> int:
+        """How many values were dropped, or leave as `other`, because they are not declared so."""
+        return self._dropped + sum(job.misfits for job in self._jobs)
 
     def _enqueue(self, jobs: list[_Job]) -> None:
         """Hand jobs to the one thread, starting it if it is not at work."""
@@ -196,8 +199,8 @@ class UsageReporter:
 class _Job:
     """One report on its way: detected, written, then sent to each destination that has not taken it yet."""
 
-    __slots__ = ("_detection", "_given", "_hurried", "_keys", "_pending", "attempted", "gate", "line_ok", "report",
-                 "written")  # fmt: skip
+    __slots__ = ("_detection", "_given", "_hurried", "_keys", "_pending", "attempted", "gate", "line_ok", "misfits",
+                 "report", "written")  # fmt: skip
 
     def __init__(self, given: dict[str, Scalar], keys: frozenset[str], gate: Gate) -> None:
         self._given, self._keys, self.gate = given, keys, gate
@@ -206,6 +209,7 @@ class _Job:
         self._pending: list[tuple[Report, Destination]] = []
         self.report: Report | None = None
         self.line_ok = False
+        self.misfits = 0
         #: Set once the line is in the file, or can't be.
         self.written = threading.Event()
         #: Set once every destination was tried since the last `clear`.
@@ -227,6 +231,7 @@ class _Job:
             self.report = Report(self.gate.app, self._facts())
             self.line_ok = write(self.report, self.gate)
             self.written.set()
+            self.misfits = len(_misfits(self.report))
             self._pending = assign(self.report, self.gate, written=self.line_ok)
         self._pending = [
             (report, destination) for report, destination in self._pending if send(report, destination, self.gate).again
@@ -237,8 +242,18 @@ class _Job:
         self._detection = _detection()
         if self._hurried:
             self._detection.hurry()
-        detected, _ = admit(self.gate.app, self._detection.facts())
+        app = self.gate.app
+        detected, _ = admit(app, {app.version_key: app.version, **self._detection.facts()})
         return {**{key: value for key, value in detected.items() if key not in self._keys}, **self._given}
+
+
+def _misfits(report: Report) -> list[str]:
+    """Say what will not leave, or leave as `other`."""
+    return [
+        problem
+        for place in ("resource", "span")
+        for problem in admit_attributes(report.app, report.attributes(place), place)[1]
+    ]
 
 
 def _detection() -> Detection:

@@ -7,7 +7,6 @@ import re
 import pytest
 from myengine_app import APP
 
-from otel_usage import App
 from otel_usage.report import Report, about_run
 from otel_usage.table import HEARTBEAT
 
@@ -97,8 +96,8 @@ def test_ids_are_random_of_version_four_and_leave_the_hosts_random_state_alone()
 )
 def test_the_source_is_what_the_operator_says_or_whether_it_is_ci(environ, source):
     """From <APP>_USAGE_SOURCE; else ci where CI is set, else production."""
-    assert about_run(App("myengine", version="2"), environ) == {
-        "myengine_version": "2", "context": "UNKNOWN_CONTEXT", "source": source,
+    assert about_run(APP, environ) == {
+        "context": "UNKNOWN_CONTEXT", "source": source,
     }  # fmt: skip
 
 

@@ -89,7 +89,7 @@ class Watch:
                 self.note("a thread is started")
             return start(*arguments, **named)
 
-        _thread.start_new_thread = watched  # type: ignore[assignment]
+        _thread.start_new_thread = watched
         sys.addaudithook(self.hook)
 
 

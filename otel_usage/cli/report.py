@@ -134,7 +134,7 @@ def _value(fact: Fact, text: str) -> object:
 
 def _make(app: App, given: dict[str, object]) -> Report:
     """Make a report of this machine and of what was given, which wins over the detectors."""
-    facts, _ = admit(app, {**about_run(app), **Detection().facts(), **given})
+    facts, _ = admit(app, {app.version_key: app.version, **about_run(app), **Detection().facts(), **given})
     return Report(app, facts)
 
 

@@ -57,7 +57,7 @@ class OperatorExporter:
         except RetryAnnounced:
             pass
         except Exception as error:  # noqa: BLE001 -- whatever a setting makes the stock exporter raise
-            return Outcome(f"the OTLP exporter failed ({type(error).__name__}): check OTEL_EXPORTER_OTLP_*")
+            return Outcome(f"the OTLP exporter failed ({type(error).__name__}): check the OTEL_* settings")
         return Outcome(_reason(silence.records))
 
     def shutdown(self) -> None:

@@ -1,0 +1,111 @@
+"""The local file as a span exporter in somebody's own pipeline."""
+
+import json
+
+import pytest
+from myengine_app import APP
+from opentelemetry.context import Context
+from opentelemetry.sdk.resources import Resource
+from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.sdk.trace.export import SimpleSpanProcessor, SpanExportResult
+
+from otel_usage.report import Report
+from otel_usage.standalone.exporter import LocalFileSpanExporter
+from otel_usage.table import HEARTBEAT
+
+FACTS = {
+    "uuid": "5be557ae-ae32-47db-958b-18a1c1cb19f1", "log_time": 1795489108384242176, "provider": "GCP", "num_cpu": 24,
+    "cpu_type": "Intel(R) Xeon(R) CPU @ 2.20GHz", "cpu_family_model_stepping": "6,85,7", "total_memory": 101261135872,
+    "architecture": "x86_64", "platform": "Linux-5.15.0-acme-x86_64-with-glibc2.35", "cuda_runtime": "12.8",
+    "gpu_count": 2, "gpu_type": "NVIDIA L4", "gpu_memory_per_device": 23580639232, "myengine_version": "1.2.0",
+    "context": "API_SERVER", "source": "production", "quantization": "mine", "batch": 9, "cache_share": 0.925,
+    "eager": True, "myengine_env": '{"MYENGINE_FAST": true}',
+}  # fmt: skip
+
+
+@pytest.fixture
+def path(home):
+    """The local file of the made-up app."""
+    return home / ".config" / "myengine" / "usage_stats.json"
+
+
+def ended_span(report, scope="otel_usage", service="myengine"):
+    """Return the report as a span of somebody's pipeline."""
+    attributes = {**report.attributes("resource"), "service.name": service}
+    resource = Resource({name: value for name, value in attributes.items() if value is not None})
+    provider = TracerProvider(resource=resource, shutdown_on_exit=False)
+    start = report.facts["log_time"]
+    span = provider.get_tracer(scope).start_span(
+        report.name, context=Context(), attributes=report.attributes("span"), start_time=start
+    )
+    span.end(end_time=start)
+    return span
+
+
+def test_the_line_of_a_span_is_the_line_of_its_report(path):
+    """Exactly: every key in order, exact values, nulls for what is absent."""
+    report = Report(APP, FACTS)
+    result = LocalFileSpanExporter(APP).export([ended_span(report)])
+
+    assert (result, path.read_text()) == (SpanExportResult.SUCCESS, report.line + "\n")
+
+
+def test_without_an_app_the_line_has_the_built_in_facts(path):
+    """The app is named by the span's service.name; what it declares itself is not known here."""
+    LocalFileSpanExporter().export([ended_span(Report(APP, FACTS))])
+    line = json.loads(path.read_text())
+
+    assert list(line) == [key for key in APP.report_keys if key not in {fact.key for fact in APP.facts}]
+    assert {key: line[key] for key in line} == {key: FACTS.get(key) for key in line}
+
+
+def test_a_heartbeat_has_its_own_line(path):
+    """The runtime facts of the app, the run's uuid, the time."""
+    report = Report(APP, {"uuid": FACTS["uuid"], "log_time": 5, "requests": 7, "uptime": 600}, name=HEARTBEAT)
+    LocalFileSpanExporter(APP).export([ended_span(report)])
+
+    assert path.read_text() == report.line + "\n"
+
+
+@pytest.mark.parametrize("exporter", [LocalFileSpanExporter(), LocalFileSpanExporter("vllm")])
+def test_spans_that_are_not_its_own_are_left_alone(home, exporter):
+    """Another scope, another name, another app, no app, a name that is none: nothing is written."""
+    report = Report(APP, FACTS)
+    spans = [ended_span(report, scope="http")]
+    if exporter._only is not None:
+        spans.append(ended_span(report))
+    spans += [ended_span(report, service=name) for name in ("../../etc", "service", 7, None)]
+
+    assert (exporter.export(spans), list(home.iterdir())) == (SpanExportResult.SUCCESS, [])
+
+
+def test_consent_is_asked_for_each_span(path, monkeypatch):
+    """Once opted out, nothing more is written; that is no failure."""
+    exporter = LocalFileSpanExporter(APP)
+    exporter.export([ended_span(Report(APP, FACTS))])
+    monkeypatch.setenv("MYENGINE_DO_NOT_TRACK", "1")
+    result = exporter.export([ended_span(Report(APP, FACTS))])
+
+    assert (result, len(path.read_text().splitlines())) == (SpanExportResult.SUCCESS, 1)
+
+
+def test_a_directory_and_a_bound_may_be_given(tmp_path):
+    """By declarative configuration, for instance."""
+    exporter = LocalFileSpanExporter(directory=str(tmp_path / "usage"), max_bytes=1500)
+    for _ in range(4):
+        exporter.export([ended_span(Report(APP, FACTS))])
+
+    assert sorted(place.name for place in (tmp_path / "usage").iterdir()) == ["usage_stats.json", "usage_stats.json.1"]
+
+
+def test_a_file_that_can_not_be_written_is_a_failure_and_nothing_raises(path, capfd):
+    """Under the stock processor too, which prints nothing."""
+    path.mkdir(parents=True)
+    exporter = LocalFileSpanExporter(APP)
+    provider = TracerProvider(resource=Resource(Report(APP, FACTS).attributes("resource")), shutdown_on_exit=False)
+    provider.add_span_processor(SimpleSpanProcessor(exporter))
+    provider.get_tracer("otel_usage").start_span("otel_usage.report", context=Context()).end()
+
+    assert exporter.export([ended_span(Report(APP, FACTS))]) is SpanExportResult.FAILURE
+    assert capfd.readouterr() == ("", "")
+    assert exporter.shutdown() is None

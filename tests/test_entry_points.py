@@ -1,0 +1,145 @@
+"""The entry points, as users of OpenTelemetry name them: opentelemetry-instrument and OTEL_CONFIG_FILE, for real."""
+
+import json
+import os
+import subprocess
+import sys
+import textwrap
+from importlib.metadata import entry_points
+from pathlib import Path
+
+import pytest
+
+SPANS = """
+    from opentelemetry import trace
+    tracer = trace.get_tracer("otel_usage")
+    with tracer.start_as_current_span("otel_usage.report", attributes={"otel_usage.context": "API_SERVER"}):
+        pass
+    with trace.get_tracer("web").start_as_current_span("GET /"):
+        pass
+    trace.get_tracer_provider().shutdown()
+"""
+SHOW = """
+    from opentelemetry import trace
+    provider = trace.get_tracer_provider()
+    recorded = [provider.get_tracer("x").start_span(name).is_recording() for name in ("otel_usage.report", "GET /")]
+    names = sorted(provider.resource.attributes)
+    print(recorded, [name for name in names if name.startswith(("otel_usage.", "host.cpu", "os.", "cloud."))])
+"""
+
+
+@pytest.fixture
+def instrumented(tmp_path):
+    """Run code under opentelemetry-instrument, as its users do, with the environment given."""
+
+    def run(code, **environment):
+        return subprocess.run(
+            [Path(sys.executable).with_name("opentelemetry-instrument"), sys.executable, "-c", textwrap.dedent(code)],
+            env={**os.environ, "OTEL_METRICS_EXPORTER": "none", "OTEL_LOGS_EXPORTER": "none", "OTEL_TRACES_EXPORTER": "none",
+                 "OTEL_PYTHON_DISABLED_INSTRUMENTATIONS": "requests", **environment},
+            capture_output=True, text=True, timeout=60, check=False, cwd=tmp_path,
+        )  # fmt: skip
+
+    return run
+
+
+@pytest.fixture
+def configured(instrumented, tmp_path):
+    """Run code under opentelemetry-instrument with a file of declarative configuration."""
+
+    def run(code, configuration, **environment):
+        (tmp_path / "otel.yaml").write_text(textwrap.dedent(configuration))
+        return instrumented(code, OTEL_CONFIG_FILE=str(tmp_path / "otel.yaml"), **environment)
+
+    return run
+
+
+def test_they_are_registered_under_these_names():
+    """Each group has one entry of ours, and each can be loaded."""
+    groups = ("opentelemetry_traces_sampler", "opentelemetry_sampler", "opentelemetry_traces_exporter",
+              "opentelemetry_resource_detector", "otel_usage.apps")  # fmt: skip
+    found = {g: {e.name: e.load() for e in entry_points(group=g) if e.value.startswith("otel_usage.")} for g in groups}
+
+    assert {group: list(entries) for group, entries in found.items()} == {
+        "opentelemetry_traces_sampler": ["otel_usage"],
+        "opentelemetry_sampler": ["otel_usage"],
+        "opentelemetry_traces_exporter": ["otel_usage_file"],
+        "opentelemetry_resource_detector": ["otel_usage"],
+        "otel_usage.apps": ["vllm"],
+    }
+
+
+def test_no_distro_and_no_configurator_is_registered():
+    """Those are exclusive, and would take over the host."""
+    ours = [e for g in ("opentelemetry_distro", "opentelemetry_configurator") for e in entry_points(group=g) if "otel_usage" in e.value]
+
+    assert ours == []
+
+
+def test_the_exporter_writes_usage_spans_and_no_others(instrumented, home):
+    """OTEL_TRACES_EXPORTER=otel_usage_file, with the resource of the host's pipeline."""
+    done = instrumented(
+        SPANS, OTEL_TRACES_EXPORTER="otel_usage_file", OTEL_SERVICE_NAME="myengine", OTEL_USAGE_EXPORTER="otlp",
+        OTEL_EXPERIMENTAL_RESOURCE_DETECTORS="otel_usage",
+    )  # fmt: skip
+    (line,) = (home / ".config/myengine/usage_stats.json").read_text().splitlines()
+
+    assert (done.returncode, done.stderr) == (0, "")
+    assert (json.loads(line)["context"], json.loads(line)["num_cpu"]) == ("API_SERVER", os.cpu_count())
+
+
+@pytest.mark.parametrize(
+    ("environment", "recorded"),
+    [
+        ({}, "[True, True]"),
+        ({"DO_NOT_TRACK": "1"}, "[False, True]"),
+        ({"MYENGINE_DO_NOT_TRACK": "1"}, "[True, True]"),
+        ({"MYENGINE_DO_NOT_TRACK": "1", "OTEL_TRACES_SAMPLER_ARG": "myengine"}, "[False, True]"),
+    ],
+)
+def test_the_sampler_decides_usage_spans_by_consent(instrumented, environment, recorded):
+    """OTEL_TRACES_SAMPLER=otel_usage, with the app in its argument."""
+    done = instrumented(SHOW, OTEL_TRACES_SAMPLER="otel_usage", **environment)
+
+    assert (done.stderr, done.stdout) == ("", f"{recorded} []\n")
+
+
+@pytest.mark.parametrize(("chosen", "found"), [("otel_usage", True), ("*", False)])
+def test_the_detector_adds_hardware_only_where_it_is_named(instrumented, chosen, found):
+    """OTEL_EXPERIMENTAL_RESOURCE_DETECTORS; a star alone does not name it."""
+    done = instrumented(SHOW, OTEL_EXPERIMENTAL_RESOURCE_DETECTORS=chosen)
+
+    assert done.stderr == ""
+    assert ("otel_usage.cpu.logical_count" in done.stdout) is found
+
+
+CONFIGURATION = """
+    file_format: "1.0"
+    resource:
+      attributes:
+        - name: service.name
+          value: myengine
+      detection/development:
+        detectors:
+          - otel_usage:
+    tracer_provider:
+      sampler:
+        otel_usage:
+      processors:
+        - simple:
+            exporter:
+              otel_usage_file:
+                directory: {directory}
+                max_bytes: 100000
+"""
+
+
+@pytest.mark.parametrize(("environment", "lines"), [({}, 1), ({"DO_NOT_TRACK": ""}, 0)])
+def test_all_three_work_by_declarative_configuration(configured, tmp_path, environment, lines):
+    """OTEL_CONFIG_FILE with sampler, exporter and detector; an opt-out drops the span."""
+    done = configured(SPANS, CONFIGURATION.format(directory=tmp_path / "usage"), OTEL_USAGE_EXPORTER="otlp", **environment)
+    path = tmp_path / "usage" / "usage_stats.json"
+    found = [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
+
+    assert (done.returncode, "Traceback" in done.stderr, len(found)) == (0, False, lines)
+    assert [line["num_cpu"] for line in found] == [os.cpu_count()] * lines

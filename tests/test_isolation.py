@@ -1,0 +1,212 @@
+"""The host and otel_usage leave each other alone: nothing of the host leaks out, nothing of ours stays in it."""
+
+import base64
+import logging
+import os
+import random
+import signal
+import subprocess
+import sys
+import textwrap
+import threading
+import warnings
+from pathlib import Path
+
+import opentelemetry.sdk.environment_variables as sdk_variables
+import pytest
+from myengine_app import APP
+from opentelemetry import baggage, context, trace
+from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.sdk.trace.export import SimpleSpanProcessor
+from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
+
+from otel_usage import UsageReporter
+
+SECRET = "SECRETSECRET"
+
+
+@pytest.fixture
+def secretive_host(monkeypatch, home):
+    """A host with something secret in every place that an SDK or an HTTP library looks at."""
+    for name, value in {
+        "OTEL_EXPORTER_OTLP_HEADERS": f"authorization=Bearer%20{SECRET}",
+        "OTEL_EXPORTER_OTLP_TRACES_HEADERS": f"x-key={SECRET}",
+        "OTEL_RESOURCE_ATTRIBUTES": f"team={SECRET}",
+        "OTEL_SERVICE_NAME": SECRET,
+        "OTEL_EXPERIMENTAL_RESOURCE_DETECTORS": "process,host,os",
+        "OTEL_SPAN_ATTRIBUTE_COUNT_LIMIT": "1",
+        "OTEL_ATTRIBUTE_VALUE_LENGTH_LIMIT": "2",
+        "OTEL_TRACES_SAMPLER": "always_off",
+        "OTEL_PROPAGATORS": "tracecontext,baggage",
+        "HOSTNAME": SECRET,
+        "USER": SECRET,
+        "MYENGINE_SECRET": SECRET,
+    }.items():
+        monkeypatch.setenv(name, value)
+    (home / ".netrc").write_text(f"default login {SECRET} password {SECRET}\n")
+    (home / ".netrc").chmod(0o600)
+    monkeypatch.setattr(sys, "argv", [SECRET])
+
+
+def reported(endpoint, **facts):
+    """Report to an endpoint and return whether it was taken."""
+    usage = UsageReporter("myengine", version="1.2.0", endpoint=endpoint, facts=APP.facts)
+    usage.report(facts, context="API_SERVER")
+    return usage.flush(10)
+
+
+@pytest.mark.usefixtures("secretive_host")
+def test_nothing_of_the_host_reaches_the_projects_endpoint(receiver):
+    """No header, credential, resource attribute, name, argument, trace or baggage; and no limit cuts the report."""
+    provider = TracerProvider(shutdown_on_exit=False)
+    token = context.attach(baggage.set_baggage("tenant", SECRET))
+    with provider.get_tracer("host").start_as_current_span(SECRET) as span:
+        taken = reported(receiver.url, quantization="awq")
+        trace_id = span.get_span_context().trace_id.to_bytes(16, "big")
+    context.detach(token)
+    ((resource, sent, _),) = receiver.only.spans
+    everything = str(receiver.only.headers).encode() + receiver.only.request.SerializeToString()
+
+    assert (taken, resource["myengine.config.quantization"], resource["service.name"]) == (True, "awq", "myengine")
+    assert sent.trace_id != trace_id
+    assert SECRET.encode() not in everything
+    assert base64.b64encode(SECRET.encode())[:14] not in everything
+    for private in (os.uname().nodename, str(os.getpid()), str(Path.home()), os.getcwd()):
+        assert private.encode() not in everything
+
+
+def test_the_hosts_own_tracing_is_the_same_with_a_report_in_between(receiver):
+    """A host application with its own provider: its spans, provider, context and everything global are as without us."""
+    exporter = InMemorySpanExporter()
+    provider = TracerProvider(shutdown_on_exit=False)
+    provider.add_span_processor(SimpleSpanProcessor(exporter))
+    tracer = provider.get_tracer("host")
+    random.seed(7)
+    expected = random.Random(7).random()
+
+    def state():
+        return (
+            trace.get_tracer_provider(), context.get_current(), list(warnings.filters), sys.excepthook,
+            [signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)],
+            {name: (list(logger.handlers), list(logger.filters), logger.level, logger.propagate)
+             for name, logger in logging.root.manager.loggerDict.items() if isinstance(logger, logging.Logger)}.get("host"),
+            list(logging.root.handlers), dict(os.environ), os.getcwd(),
+        )  # fmt: skip
+
+    with tracer.start_as_current_span("request"):
+        before = state()
+        taken = reported(receiver.url)
+        after = state()
+        with tracer.start_as_current_span("child"):
+            pass
+    child, request = exporter.get_finished_spans()
+
+    assert taken is True
+    assert before == after
+    assert random.random() == expected
+    assert (child.name, request.name, child.parent.span_id) == ("child", "request", request.context.span_id)
+    assert len(exporter.get_finished_spans()) == 2
+
+
+def test_an_instrumented_http_library_sees_nothing_of_it(receiver, monkeypatch):
+    """No span of the host's for our requests, no traceparent in them, over either sender."""
+    from opentelemetry.instrumentation.requests import RequestsInstrumentor
+
+    exporter = InMemorySpanExporter()
+    provider = TracerProvider(shutdown_on_exit=False)
+    provider.add_span_processor(SimpleSpanProcessor(exporter))
+    RequestsInstrumentor().instrument(tracer_provider=provider)
+    monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", receiver.url)
+    try:
+        taken = reported(receiver.url)
+    finally:
+        RequestsInstrumentor().uninstrument()
+
+    assert (taken, len(receiver.received), exporter.get_finished_spans()) == (True, 2, ())
+    assert [name for received in receiver.received for name, _ in received.headers if name == "traceparent"] == []
+
+
+def test_a_failing_exporters_log_does_not_reach_the_hosts_handlers(monkeypatch, caplog):
+    """While it sends, what the stock exporter logs on our thread is filtered; the filters are gone afterwards."""
+    caplog.set_level(logging.DEBUG)
+    monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", "http://127.0.0.1:9")
+    monkeypatch.setenv("OTEL_EXPORTER_OTLP_TIMEOUT", "2")
+    taken = reported(None)
+    filters = [name for name, logger in logging.root.manager.loggerDict.items() if getattr(logger, "filters", None)]
+
+    assert (taken, [r.message for r in caplog.records if r.levelno >= logging.WARNING], filters) == (False, [], [])
+
+
+def test_the_hosts_own_records_pass_meanwhile(caplog):
+    """The filter is for one thread only."""
+    from otel_usage.exporters.operator import Silence
+
+    logger = logging.getLogger("opentelemetry.sdk")
+    done = threading.Event()
+
+    def silent():
+        with Silence():
+            logger.warning("ours")
+            done.set()
+            release.wait(10)
+
+    release = threading.Event()
+    thread = threading.Thread(target=silent)
+    thread.start()
+    done.wait(10)
+    logger.warning("the host's")
+    release.set()
+    thread.join()
+
+    assert caplog.messages == ["the host's"]
+
+
+VARIABLES = sorted(name for name in vars(sdk_variables) if name.startswith("OTEL_") and name != "OTEL_SDK_DISABLED")
+
+
+def test_every_variable_of_the_sdk_set_to_nonsense_breaks_nothing(run_python, receiver, home):
+    """The host does not notice, the line is written; the send is all that a broken value may cost."""
+    done = run_python(
+        f"""
+        from otel_usage import UsageReporter
+        usage = UsageReporter("myengine", endpoint={receiver.url!r})
+        usage.report()
+        usage.flush(5)
+        """,
+        **dict.fromkeys(VARIABLES, "\\nonsense"),
+    )
+
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+    assert len((home / ".config/myengine/usage_stats.json").read_text().splitlines()) == 1
+
+
+@pytest.mark.parametrize("variable", [name for name in VARIABLES if name.startswith("OTEL_TRACES_SAMPLER") or "LIMIT" in name])
+def test_none_of_the_hosts_settings_steers_the_pipeline(monkeypatch, receiver, variable):
+    """Sampler and limits that the SDK would take are not ours."""
+    monkeypatch.setenv(variable, "always_off" if "SAMPLER" in variable else "1")
+    taken = reported(receiver.url, quantization="awq")
+    ((resource, _, _),) = receiver.only.spans
+
+    assert (taken, resource["myengine.config.quantization"], resource["service.version"]) == (True, "awq", "1.2.0")
+
+
+FORK = """
+    import os, sys
+    from otel_usage import UsageReporter
+    usage = UsageReporter("myengine", endpoint=sys.argv[1])
+    usage.report()
+    usage.flush(10)
+    import gc
+    from opentelemetry.sdk.trace import TracerProvider
+    gc.collect()
+    print(sum(isinstance(o, TracerProvider) for o in gc.get_objects()))
+"""
+
+
+def test_no_provider_outlives_its_report(receiver):
+    """A provider that lived on would have the host's process detectors run in every forked child."""
+    done = subprocess.run(
+        [sys.executable, "-c", textwrap.dedent(FORK), receiver.url], capture_output=True, text=True, timeout=60, check=False
+    )
+
+    assert (done.stdout, done.stderr) == ("0\n", "")
