@@ -18,6 +18,7 @@ from otel_usage.exporters.outcome import STOPPED, Outcome
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    import requests
     from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
     from opentelemetry.sdk.trace import ReadableSpan
     from typing_extensions import Self
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
 LOGGERS = ("opentelemetry", "urllib3", "requests", "grpc")
 RETRYING = "retrying in"
 TIMEOUTS = ("OTEL_EXPORTER_OTLP_TRACES_TIMEOUT", "OTEL_EXPORTER_OTLP_TIMEOUT")
-CODE = re.compile(r"(?:code: |StatusCode\.|error )(?:StatusCode\.)?([1-5]\d\d|[A-Z_]{4,})\b")
+CODE = re.compile(r"StatusCode\.([A-Z_]+)")
 
 
 class OperatorExporter:
@@ -40,6 +41,7 @@ class OperatorExporter:
     def __init__(self, destination: Destination, allowed: Callable[[], bool], *, timeout: float | None = None) -> None:
         self._destination, self._allowed, self._timeout = destination, allowed, timeout
         self._stock: SpanExporter | None = None
+        self._status: int | None = None
 
     def send(self, spans: Sequence[ReadableSpan], request: ExportTraceServiceRequest) -> Outcome:
         """Export the spans and say what became of them; never raises an Exception."""
@@ -49,16 +51,55 @@ class OperatorExporter:
         try:
             stock = _stock_class(self._destination.wire)
             with Silence() as silence:
-                self._stock = stock(**_arguments(stock, self._destination, self._timeout))
+                self._stock = stock(**self._arguments(stock))
                 if not self._allowed():
                     return STOPPED
-                if self._stock.export(spans) is SpanExportResult.SUCCESS:
+                if self._stock.export(spans) is SpanExportResult.SUCCESS and not self._redirected:
                     return Outcome("accepted", ok=True)
         except RetryAnnounced:
             pass
         except Exception as error:  # noqa: BLE001 -- whatever a setting makes the stock exporter raise
             return Outcome(f"the OTLP exporter failed ({type(error).__name__}): check the OTEL_* settings")
-        return Outcome(_reason(silence.records))
+        return Outcome(_reason(self._status, silence.records))
+
+    @property
+    def _redirected(self) -> bool:
+        """Whether the answer was a redirect, which the stock exporter takes for success and does not follow."""
+        return self._status is not None and self._status >= 300  # noqa: PLR2004 -- beyond HTTP's class of success
+
+    def _arguments(self, stock: type[SpanExporter]) -> dict[str, Any]:
+        """Return what is passed explicitly, where this version has it; all else is read from the environment."""
+        known = inspect.signature(stock).parameters
+        arguments: dict[str, Any] = {"endpoint": self._destination.url, "meter_provider": NoOpMeterProvider()}
+        if self._timeout is not None and not any(os.environ.get(name) for name in TIMEOUTS):
+            arguments["timeout"] = self._timeout
+        if self._destination.wire == GRPC:
+            from grpc import StatusCode  # noqa: PLC0415 -- loaded by the exporter already
+
+            arguments["retryable_error_codes"] = (StatusCode.OK,)  # none that an attempt could fail with
+        elif not any(name.endswith("_CREDENTIAL_PROVIDER") for name in os.environ):
+            arguments["session"] = self._session()
+        return {name: value for name, value in arguments.items() if name in known}
+
+    def _session(self) -> requests.Session:
+        """Return a session that lets one request through, and ends the stock exporter's wait for the next."""
+        import requests  # noqa: PLC0415 -- the exporter loads it too
+
+        exporter = self
+
+        class OneAttempt(requests.Session):
+            def request(self, *arguments: Any, **named: Any) -> requests.Response:  # noqa: ANN401 -- passed through
+                if exporter._status is not None:
+                    raise RetryAnnounced
+                exporter._status = 0
+                try:
+                    response = super().request(*arguments, **named)
+                    exporter._status = response.status_code
+                    return response
+                finally:
+                    exporter.shutdown()
+
+        return OneAttempt()
 
     def shutdown(self) -> None:
         """Close the stock exporter's connection."""
@@ -75,16 +116,6 @@ def _stock_class(wire: str) -> type[SpanExporter]:
     from opentelemetry.exporter.otlp.proto.http import trace_exporter as http  # noqa: PLC0415 -- 150 ms
 
     return http.OTLPSpanExporter
-
-
-def _arguments(stock: type[SpanExporter], destination: Destination, timeout: float | None) -> dict[str, Any]:
-    """Return what is passed explicitly; all else the stock exporter reads from the environment."""
-    arguments: dict[str, Any] = {"endpoint": destination.url}
-    if timeout is not None and not any(os.environ.get(name) for name in TIMEOUTS):
-        arguments["timeout"] = timeout
-    if "meter_provider" in inspect.signature(stock).parameters:
-        arguments["meter_provider"] = NoOpMeterProvider()
-    return arguments
 
 
 class RetryAnnounced(Exception):  # noqa: N818 -- it ends an attempt, it is no error
@@ -127,9 +158,8 @@ class Silence(logging.Filter):
             logger.removeFilter(self)
 
 
-def _reason(records: list[str]) -> str:
+def _reason(status: int | None, records: list[str]) -> str:
     """Say why, with the status code at most: the rest of a record may be the server's own words."""
-    for record in records:
-        if found := CODE.search(record):
-            return f"not accepted ({found[1]})"
-    return "not accepted: no connection or no answer in time"
+    codes = (found[1] for record in records if (found := CODE.search(record)))
+    code = status or next(codes, None)
+    return f"not accepted ({code})" if code else "not accepted: no connection or no answer in time"

@@ -13,7 +13,7 @@ class Outcome:
     __slots__ = ("after", "again", "detail", "ok")
 
     def __init__(self, detail: str, *, ok: bool = False, again: bool = True, after: float | None = None) -> None:
-        self.ok, self.detail, self.again, self.after = ok, detail, again, after
+        self.ok, self.detail, self.again, self.after = ok, detail, again and not ok, after
 
 
 STOPPED = Outcome("not sent: the mode is no longer on", again=False)

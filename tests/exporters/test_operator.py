@@ -1,5 +1,6 @@
 """The operator's own collector, by the stock exporters."""
 
+import logging
 import socket
 import time
 
@@ -30,13 +31,16 @@ def export():
 
 
 @pytest.mark.parametrize("status", [429, 502, 503, 504])
-def test_one_call_makes_one_attempt_over_http(export, receiver, monkeypatch, status):
-    """Retrying is not the stock exporter's: it needs a fresh decision."""
+@pytest.mark.parametrize("disabled", [True, False])
+def test_one_call_makes_one_attempt_over_http(export, receiver, monkeypatch, status, disabled):
+    """Retrying is not the stock exporter's: it needs a fresh decision, whether the host hears its log or not."""
     receiver.reply = (status, {"retry-after": "1"}, b"")
     monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", receiver.url)
+    logging.getLogger("opentelemetry.exporter.otlp.proto.http.trace_exporter").disabled = disabled
     start = time.monotonic()
+    outcome = export()
 
-    assert (export()[0], len(receiver.received), time.monotonic() - start < 1) == (False, 1, True)
+    assert (outcome, len(receiver.received), time.monotonic() - start < 1) == ((False, True, f"not accepted ({status})"), 1, True)
 
 
 def test_a_refusal_is_told_with_its_code(export, receiver, monkeypatch):
@@ -45,6 +49,14 @@ def test_a_refusal_is_told_with_its_code(export, receiver, monkeypatch):
     monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", receiver.url)
 
     assert export() == (False, True, "not accepted (401)")
+
+
+def test_a_redirect_is_no_success(export, receiver, monkeypatch):
+    """The stock exporter takes it for one, and the report would be lost."""
+    receiver.reply = (302, {"location": "http://127.0.0.1:9/"}, b"")
+    monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", receiver.url)
+
+    assert export() == (False, True, "not accepted (302)")
 
 
 @pytest.mark.parametrize("protocol", ["http/protobuf", "grpc"])
@@ -81,7 +93,7 @@ def test_compression_and_headers_are_the_operators(export, receiver, monkeypatch
     result = export()
     headers = dict(receiver.only.headers)
 
-    assert (result, headers["content-encoding"], headers["x-tenant"]) == ((True, True, "accepted"), "gzip", "mine")
+    assert (result, headers["content-encoding"], headers["x-tenant"]) == ((True, False, "accepted"), "gzip", "mine")
 
 
 @pytest.mark.parametrize(

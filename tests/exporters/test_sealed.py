@@ -37,9 +37,9 @@ def sent(receiver, reply, wire="otlp"):
 @pytest.mark.parametrize(
     ("reply", "outcome"),
     [
-        ((200, PROTOBUF, b""), (True, True, "accepted (200)")),
-        ((200, {"content-type": "application/x-protobuf; x=1"}, b""), (True, True, "accepted (200)")),
-        ((200, PROTOBUF, WARNED.SerializeToString()), (True, True, "accepted (200)")),
+        ((200, PROTOBUF, b""), (True, False, "accepted (200)")),
+        ((200, {"content-type": "application/x-protobuf; x=1"}, b""), (True, False, "accepted (200)")),
+        ((200, PROTOBUF, WARNED.SerializeToString()), (True, False, "accepted (200)")),
         ((200, PROTOBUF, REJECTED.SerializeToString()), (False, False, "refused the report")),
         ((200, {"content-type": "text/html"}, b"<html>Welcome to our wireless network"), (False, True, NOT_OTLP)),
         ((200, {}, b""), (False, True, NOT_OTLP)),
@@ -68,8 +68,8 @@ def test_over_otlp_only_an_otlp_receivers_yes_is_a_success(receiver, reply, outc
 @pytest.mark.parametrize(
     ("reply", "outcome"),
     [
-        ((200, {"content-type": "text/html"}, b"ok"), (True, True, "accepted (200)")),
-        ((204, {}, b""), (True, True, "accepted (204)")),
+        ((200, {"content-type": "text/html"}, b"ok"), (True, False, "accepted (200)")),
+        ((204, {}, b""), (True, False, "accepted (204)")),
         ((301, {"location": "/"}, b""), (False, True, "answered 301")),
         ((422, {}, b""), (False, False, "refused the report (422)")),
         ((503, {}, b""), (False, True, "answered 503, asks to try later")),
