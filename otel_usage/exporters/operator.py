@@ -93,7 +93,10 @@ class OperatorExporter:
                     raise RetryAnnounced
                 exporter._status = 0
                 try:
-                    response = super().request(*arguments, **named)
+                    response = super().request(*arguments, **{**named, "allow_redirects": False})
+                except OSError as error:  # some versions would try again at once
+                    raise RetryAnnounced from error
+                else:
                     exporter._status = response.status_code
                     return response
                 finally:
