@@ -7,11 +7,12 @@ import os
 import threading
 import time
 
-from otel_usage.admit import admit, admit_attributes
+from otel_usage.admit import admit
 from otel_usage.app import CONTEXTS, App
 from otel_usage.consent import OFF
-from otel_usage.delivery import Gate, assign, send, write
+from otel_usage.delivery import Gate
 from otel_usage.destination import resolve
+from otel_usage.job import Job, misfits
 from otel_usage.report import Report, about_run
 
 TYPE_CHECKING = False
@@ -21,8 +22,6 @@ if TYPE_CHECKING:
 
     from typing_extensions import Self
 
-    from otel_usage.destination import Destination
-    from otel_usage.detect import Detection
     from otel_usage.facts import Fact, Scalar
 
 STRICT = "OTEL_USAGE_STRICT"
@@ -64,8 +63,8 @@ class UsageReporter:
         self._strict = os.environ.get(STRICT) == "1" if strict is None else strict
         self._logger = logger
         self._lock = threading.Lock()
-        self._jobs: list[_Job] = []
-        self._waiting: list[_Job] = []
+        self._jobs: list[Job] = []
+        self._waiting: list[Job] = []
         self._working = False
 
     def report(
@@ -100,7 +99,7 @@ class UsageReporter:
         gate = Gate(self.app, resolve(self.app, endpoint=self.app.endpoint))
         if gate.decide().mode == OFF:
             return
-        job = _Job(self._admit(given, strict=self._strict), frozenset(given), gate)
+        job = Job(self._admit(given, strict=self._strict), frozenset(given), gate)
         with self._lock:
             if self._jobs and not force:
                 return
@@ -114,7 +113,7 @@ class UsageReporter:
     def _admit(self, given: Mapping[str, object], *, strict: bool) -> dict[str, Scalar]:
         admitted, problems = admit(self.app, {**about_run(self.app), **given})
         if strict:
-            problems += _misfits(Report(self.app, admitted))
+            problems += misfits(Report(self.app, admitted))
         if problems and strict:
             message = f"usage of {self.app.name}: {'; '.join(problems)}"
             raise ValueError(message)
@@ -128,7 +127,7 @@ class UsageReporter:
         """How many values were dropped, or leave as `other`, because they are not declared so."""
         return self._dropped + sum(job.misfits for job in self._jobs)
 
-    def _enqueue(self, jobs: list[_Job]) -> None:
+    def _enqueue(self, jobs: list[Job]) -> None:
         """Hand jobs to the one thread, starting it if it is not at work."""
         with self._lock:
             self._waiting += [job for job in jobs if job not in self._waiting]
@@ -194,69 +193,3 @@ class UsageReporter:
     def _log(self, message: str, detail: str) -> None:
         if self._logger is not None:
             self._logger.debug(message, detail)
-
-
-class _Job:
-    """One report on its way: detected, written, then sent to each destination that has not taken it yet."""
-
-    __slots__ = ("_detection", "_given", "_hurried", "_keys", "_pending", "attempted", "gate", "line_ok", "misfits",
-                 "report", "written")  # fmt: skip
-
-    def __init__(self, given: dict[str, Scalar], keys: frozenset[str], gate: Gate) -> None:
-        self._given, self._keys, self.gate = given, keys, gate
-        self._detection: Detection | None = None
-        self._hurried = False
-        self._pending: list[tuple[Report, Destination]] = []
-        self.report: Report | None = None
-        self.line_ok = False
-        self.misfits = 0
-        #: Set once the line is in the file, or can't be.
-        self.written = threading.Event()
-        #: Set once every destination was tried since the last `clear`.
-        self.attempted = threading.Event()
-
-    @property
-    def done(self) -> bool:
-        """Whether the line is written and no destination is left to try."""
-        return self.attempted.is_set() and self.line_ok and not self._pending
-
-    def hurry(self) -> None:
-        """Do without what the detectors have not found yet."""
-        self._hurried = True
-        if self._detection is not None:
-            self._detection.hurry()
-
-    def run(self) -> None:
-        if self.report is None:
-            self.report = Report(self.gate.app, self._facts())
-            self.line_ok = write(self.report, self.gate)
-            self.written.set()
-            self.misfits = len(_misfits(self.report))
-            self._pending = assign(self.report, self.gate, written=self.line_ok)
-        self._pending = [
-            (report, destination) for report, destination in self._pending if send(report, destination, self.gate).again
-        ]
-
-    def _facts(self) -> dict[str, Scalar]:
-        """Detect what was not given, as it stands at the time of the call."""
-        self._detection = _detection()
-        if self._hurried:
-            self._detection.hurry()
-        app = self.gate.app
-        detected, _ = admit(app, {app.version_key: app.version, **self._detection.facts()})
-        return {**{key: value for key, value in detected.items() if key not in self._keys}, **self._given}
-
-
-def _misfits(report: Report) -> list[str]:
-    """Say what will not leave, or leave as `other`."""
-    return [
-        problem
-        for place in ("resource", "span")
-        for problem in admit_attributes(report.app, report.attributes(place), place)[1]
-    ]
-
-
-def _detection() -> Detection:
-    from otel_usage.detect import Detection  # noqa: PLC0415 -- nothing is loaded where nothing is reported
-
-    return Detection()

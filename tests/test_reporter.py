@@ -7,7 +7,7 @@ import time
 import pytest
 from myengine_app import APP
 
-from otel_usage import Fact, UsageReporter, reporter
+from otel_usage import Fact, UsageReporter, job
 from otel_usage.detect import Detection
 
 
@@ -25,7 +25,7 @@ def lines(home):
 @pytest.fixture(autouse=True)
 def quick_detectors(monkeypatch):
     """A machine that is found at once."""
-    monkeypatch.setattr(reporter, "_detection", lambda: Detection({"host": lambda: iter([("num_cpu", 2), ("gpu_count", 1)])}))
+    monkeypatch.setattr(job, "_detection", lambda: Detection({"host": lambda: iter([("num_cpu", 2), ("gpu_count", 1)])}))
 
 
 def test_the_six_lines_of_adoption_make_one_report(lines):
@@ -162,15 +162,15 @@ def test_an_opt_out_during_a_run_takes_effect_before_the_line_is_written(monkeyp
         release.wait(10)
         yield "num_cpu", 2
 
-    monkeypatch.setattr(reporter, "_detection", lambda: Detection({"host": slow}))
+    monkeypatch.setattr(job, "_detection", lambda: Detection({"host": slow}))
     usage = UsageReporter(APP)
     usage.report()
     (home / ".config" / "myengine").mkdir(parents=True)
     (home / ".config" / "myengine" / "do_not_track").touch()
     release.set()
-    usage.flush(5)
+    flushed = usage.flush(5)
 
-    assert [path.name for path in (home / ".config" / "myengine").iterdir()] == ["do_not_track"]
+    assert (flushed, [path.name for path in (home / ".config" / "myengine").iterdir()]) == (True, ["do_not_track"])
 
 
 def test_without_a_thread_nothing_is_reported_and_nothing_raises(monkeypatch, lines):
@@ -189,7 +189,7 @@ def test_without_a_thread_nothing_is_reported_and_nothing_raises(monkeypatch, li
 def test_close_waits_for_the_line_for_a_quarter_of_a_second_at_most(monkeypatch):
     """A detector that hangs does not delay the host."""
     release = threading.Event()
-    monkeypatch.setattr(reporter, "_detection", lambda: Detection({"gpu": lambda: iter([("x", release.wait(10))])}))
+    monkeypatch.setattr(job, "_detection", lambda: Detection({"gpu": lambda: iter([("x", release.wait(10))])}))
     usage = UsageReporter(APP)
     usage.report()
     start = time.monotonic()

@@ -6,7 +6,8 @@ no client certificate can add to them, because nothing here looks at those.
 
 from __future__ import annotations
 
-from otel_usage.exporters.http import ExchangeError, Reply, post
+from otel_usage.exporters.connection import ExchangeError, Reply
+from otel_usage.exporters.http import post
 from otel_usage.exporters.outcome import STOPPED, Outcome
 from otel_usage.version import __version__
 

@@ -1,0 +1,88 @@
+"""One report on its way: detected, written, then sent to each destination until that has taken or refused it."""
+
+from __future__ import annotations
+
+import threading
+
+from otel_usage.admit import admit, admit_attributes
+from otel_usage.delivery import assign, send, write
+from otel_usage.report import Report
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from otel_usage.delivery import Gate
+    from otel_usage.destination import Destination
+    from otel_usage.detect import Detection
+    from otel_usage.facts import Scalar
+
+
+class Job:
+    """One report, run by the reporter's thread.
+
+    given: what the app passed, admitted. keys: what it passed at all, which no detector may fill in.
+    gate: the consent and the destinations that hold for it.
+    """
+
+    __slots__ = ("_detection", "_given", "_hurried", "_keys", "_pending", "attempted", "gate", "line_ok", "misfits",
+                 "report", "written")  # fmt: skip
+
+    def __init__(self, given: dict[str, Scalar], keys: frozenset[str], gate: Gate) -> None:
+        self._given, self._keys, self.gate = given, keys, gate
+        self._detection: Detection | None = None
+        self._hurried = False
+        self._pending: list[tuple[Report, Destination]] = []
+        self.report: Report | None = None
+        self.line_ok = False
+        self.misfits = 0
+        #: Set once the line is in the file, or can't be.
+        self.written = threading.Event()
+        #: Set once every destination was tried since the last `clear`.
+        self.attempted = threading.Event()
+
+    @property
+    def done(self) -> bool:
+        """Whether the line is written, or must not be, and no destination is left to try."""
+        return self.attempted.is_set() and self.line_ok and not self._pending
+
+    def hurry(self) -> None:
+        """Do without what the detectors have not found yet."""
+        self._hurried = True
+        if self._detection is not None:
+            self._detection.hurry()
+
+    def run(self) -> None:
+        """Do what is still to be done: the first time all of it, then what a destination did not take."""
+        if self.report is None:
+            self.report = Report(self.gate.app, self._facts())
+            written = write(self.report, self.gate)
+            self.line_ok = written or not self.gate.may_record()
+            self.written.set()
+            self.misfits = len(misfits(self.report))
+            self._pending = assign(self.report, self.gate, written=written)
+        self._pending = [
+            (report, destination) for report, destination in self._pending if send(report, destination, self.gate).again
+        ]
+
+    def _facts(self) -> dict[str, Scalar]:
+        """Detect what was not given, as it stands at the time of the call."""
+        self._detection = _detection()
+        if self._hurried:
+            self._detection.hurry()
+        app = self.gate.app
+        detected, _ = admit(app, {app.version_key: app.version, **self._detection.facts()})
+        return {**{key: value for key, value in detected.items() if key not in self._keys}, **self._given}
+
+
+def misfits(report: Report) -> list[str]:
+    """Say what will not leave, or leave as `other`."""
+    return [
+        problem
+        for place in ("resource", "span")
+        for problem in admit_attributes(report.app, report.attributes(place), place)[1]
+    ]
+
+
+def _detection() -> Detection:
+    from otel_usage.detect import Detection  # noqa: PLC0415 -- nothing is loaded where nothing is reported
+
+    return Detection()

@@ -1,0 +1,101 @@
+"""Servers on loopback that do what they are told to, byte by byte."""
+
+import socket
+import ssl
+import threading
+
+import pytest
+
+
+class Scripted:
+    """A server that reads a request whole and then runs `script(connection)`; `requests` holds what came."""
+
+    def __init__(self, script, *, family=socket.AF_INET, host="127.0.0.1", tls=None, reads=True):
+        self.requests = []
+        self._script, self._tls, self._reads = script, tls, reads
+        self._server = socket.create_server((host, 0), family=family)
+        self.port = self._server.getsockname()[1]
+        self.url = f"http://{f'[{host}]' if ':' in host else host}:{self.port}/v1/traces"
+        self._thread = threading.Thread(target=self._serve, daemon=True)
+        self._thread.start()
+
+    def _serve(self):
+        while True:
+            try:
+                connection, _ = self._server.accept()
+            except OSError:
+                return
+            threading.Thread(target=self._answer, args=(connection,), daemon=True).start()
+
+    def _answer(self, connection):
+        try:
+            if self._tls is not None:
+                connection = self._tls.wrap_socket(connection, server_side=True)
+            with connection:
+                if self._reads:
+                    self.requests.append(read_request(connection))
+                self._script(connection)
+        except OSError:  # the client has gone, as it should
+            return
+
+    def close(self):
+        """Accept no more."""
+        self._server.shutdown(socket.SHUT_RDWR)
+        self._server.close()
+
+
+def read_request(connection):
+    """Read one request to the end of its body."""
+    data = b""
+    while b"\r\n\r\n" not in data:
+        more = connection.recv(65536)
+        if not more:
+            return data
+        data += more
+    head, _, body = data.partition(b"\r\n\r\n")
+    length = next((int(line.split(b":")[1]) for line in head.split(b"\r\n") if line.startswith(b"content-length")), 0)
+    while len(body) < length:
+        body += connection.recv(65536)
+    return head + b"\r\n\r\n" + body
+
+
+@pytest.fixture
+def serve():
+    """Start a scripted server; all end with the test."""
+    servers = []
+
+    def start(script=b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok", **more):
+        run = script if callable(script) else lambda connection: connection.sendall(script)
+        servers.append(Scripted(run, **more))
+        return servers[-1]
+
+    yield start
+    for server in servers:
+        server.close()
+
+
+@pytest.fixture(scope="session")
+def authority():
+    """A certificate authority of the tests' own."""
+    import trustme
+
+    return trustme.CA()
+
+
+@pytest.fixture
+def tls(authority):
+    """Return a server's TLS context for a name, trusted by the authority."""
+
+    def make(name, **more):
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        authority.issue_cert(name, **more).configure_cert(context)
+        return context
+
+    return make
+
+
+@pytest.fixture
+def trusted(authority, tmp_path, monkeypatch):
+    """Have this process trust the authority, as an operator does: by SSL_CERT_FILE."""
+    authority.cert_pem.write_to_path(tmp_path / "ca.pem")
+    monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "ca.pem"))

@@ -1,0 +1,351 @@
+"""One request under one deadline, against servers of every kind."""
+
+import contextlib
+import datetime as dt
+import os
+import socket
+import struct
+import threading
+import time
+import tracemalloc
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from otel_usage.exporters.connection import ExchangeError
+from otel_usage.exporters.http import post
+
+HEADERS = {"content-type": "application/x-protobuf", "user-agent": "otel-usage/1"}
+
+
+def reply_to(url, *, timeout=5.0, allowed=lambda: True):
+    """Post a small body and return status, headers and body of the reply."""
+    reply = post(url, b"body", HEADERS, timeout=timeout, allowed=allowed)
+    return reply.status, reply.headers, reply.body
+
+
+def failure(url, *, timeout=5.0, allowed=lambda: True):
+    """Post a small body, and return what the failure says and how long it took."""
+    start = time.monotonic()
+    with pytest.raises(ExchangeError) as caught:
+        post(url, b"body", HEADERS, timeout=timeout, allowed=allowed)
+    return str(caught.value), time.monotonic() - start
+
+
+def test_the_request_is_exactly_what_was_given(serve):
+    """The line, host, the given headers, the length, the body; not one byte more."""
+    server = serve()
+    reply_to(server.url + "?a=1#fragment")
+
+    assert server.requests == [
+        b"POST /v1/traces?a=1 HTTP/1.1\r\n"
+        b"host: 127.0.0.1:%d\r\n"
+        b"content-type: application/x-protobuf\r\n"
+        b"user-agent: otel-usage/1\r\n"
+        b"content-length: 4\r\n\r\nbody" % server.port
+    ]
+
+
+def test_an_address_of_version_six_is_reached(serve):
+    """With its brackets in the host's header."""
+    server = serve(family=socket.AF_INET6, host="::1")
+
+    assert reply_to(server.url)[0] == 200
+    assert b"host: [::1]:%d\r\n" % server.port in server.requests[0]
+
+
+@pytest.mark.parametrize(
+    ("answer", "reply"),
+    [
+        (b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nX: a\r\nx: b\r\n\r\nok", (200, {"content-length": "2", "x": "b"}, b"ok")),
+        (b"HTTP/1.0 200\r\n\r\nuntil the end", (200, {}, b"until the end")),
+        (b"HTTP/1.1 204 No\r\ncontent-length: 5\r\n\r\n", (204, {"content-length": "5"}, b"")),
+        (b"HTTP/1.1 302 Found\r\nlocation: http://127.0.0.1:9/\r\ncontent-length: 0\r\n\r\n",
+         (302, {"location": "http://127.0.0.1:9/", "content-length": "0"}, b"")),
+        (b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 Early\r\na: b\r\n\r\nHTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n",
+         (200, {"content-length": "0"}, b"")),
+        (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2;x=y\r\nok\r\nA\r\n0123456789\r\n0\r\nt: u\r\n\r\n",
+         (200, {"transfer-encoding": "chunked"}, b"ok0123456789")),
+        (b"HTTP/1.1 200 OK\r\ncontent-encoding: gzip\r\ncontent-length: 3\r\n\r\n\x1f\x8b\x08",
+         (200, {"content-encoding": "gzip", "content-length": "3"}, b"\x1f\x8b\x08")),
+    ],
+)  # fmt: skip
+def test_a_reply_is_read_whole_and_as_it_is(serve, answer, reply):
+    """By length, in chunks, until the end; nothing is followed, nothing is unpacked."""
+    assert reply_to(serve(answer).url) == reply
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        b"", b"HTTP", b"hello\r\n\r\n", b"HTTP/2 200\r\n\r\n", b"HTTP/1.1 abc\r\n\r\n", b"HTTP/1.1 20\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\nok", b"HTTP/1.1 200 OK\r\ncontent-length: -1\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\ncontent-length: x\r\n\r\n", b"HTTP/1.1 200 OK\r\ncontent-length: \r\n\r\n",
+        b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\nzz\r\n", b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n5\r\nok",
+        b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n-1\r\nok\r\n", b"HTTP/1.1 200 OK\r\ncontent-length: \xb2\r\n\r\nok",
+    ],
+)  # fmt: skip
+def test_what_is_no_whole_reply_is_a_failure(serve, answer):
+    """And the server's words are not in what it says."""
+    said, _ = failure(serve(answer).url)
+
+    assert said in ("the answer is not HTTP", "the connection was closed before the end of the answer")
+
+
+@pytest.mark.parametrize(
+    "endless",
+    [
+        [b"HTTP/1.1 200 OK\r\n", b"x: " + b"y" * 1000 + b"\r\n"],
+        [b"HTTP/1.1 200 OK\r\n\r\n", b"z" * 4096],
+        [b"HTTP/1.1 200 OK\r\ncontent-length: 99999999999\r\n\r\n", b"z" * 4096],
+        [b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n", b"1000\r\n" + b"z" * 4096 + b"\r\n"],
+        [b"", b"HTTP/1.1 100 Continue\r\n\r\n"],
+        [b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n0\r\n", b"trailer: x\r\n"],
+    ],
+    ids=["headers", "body", "length", "chunks", "interim replies", "trailers"],
+)
+def test_an_endless_reply_is_read_for_64_kib(serve, endless):
+    """Memory stays bounded, and it does not take the whole time."""
+
+    def pour(connection):
+        connection.sendall(endless[0])
+        while True:
+            connection.sendall(endless[1])
+
+    server = serve(pour)
+    tracemalloc.start()
+    said, took = failure(server.url)
+    _, most = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+
+    assert (said, took < 2, most < 2 * 2**20) == ("the answer is larger than 64 KiB", True, True)
+
+
+def drip(text, pause=0.05):
+    """Send a text byte by byte."""
+
+    def run(connection):
+        for byte in text:
+            connection.sendall(bytes([byte]))
+            time.sleep(pause)
+
+    return run
+
+
+@pytest.mark.parametrize(
+    "text",
+    [b"HTTP/1.1 200 OK\r\n" + b"x: y\r\n" * 500, b"HTTP/1.1 200 OK\r\n\r\n" + b"z" * 500],
+    ids=["headers", "body"],
+)
+def test_a_reply_that_drips_ends_at_the_deadline(serve, text):
+    """It is one deadline for all, not one for each read."""
+    said, took = failure(serve(drip(text, 0.02)).url, timeout=0.4)
+
+    assert (said, took < 1) == ("no answer in time", True)
+
+
+def test_a_server_that_says_nothing_ends_at_the_deadline(serve):
+    """It accepts, and that is all."""
+    said, took = failure(serve(lambda connection: connection.recv(1)).url, timeout=0.3)
+
+    assert (said, took < 1) == ("no answer in time", True)
+
+
+def test_a_server_that_does_not_accept_ends_at_the_deadline():
+    """Its backlog is full, so that the connect itself hangs."""
+    with socket.socket() as server, contextlib.ExitStack() as stack:
+        server.bind(("127.0.0.1", 0))
+        server.listen(0)
+        for _ in range(4):
+            waiting = stack.enter_context(socket.socket())
+            waiting.setblocking(False)
+            waiting.connect_ex(server.getsockname())
+        said, took = failure(f"http://127.0.0.1:{server.getsockname()[1]}", timeout=0.3)
+
+    assert (said, took < 1) == ("no answer in time", True)
+
+
+def test_a_server_that_does_not_read_ends_at_the_deadline(serve):
+    """A request that can't be sent is bounded as well."""
+    server = serve(lambda _: time.sleep(2), reads=False)
+    start = time.monotonic()
+    with pytest.raises(ExchangeError, match="no answer in time"):
+        post(server.url, b"x" * 30_000_000, HEADERS, timeout=0.3, allowed=lambda: True)
+
+    assert time.monotonic() - start < 1.5
+
+
+def test_a_closed_port_is_refused_at_once():
+    """Nobody is there."""
+    said, took = failure("http://127.0.0.1:9")
+
+    assert (said, took < 1) == ("connection refused", True)
+
+
+@pytest.mark.parametrize("after", [0, 5, 20, 60])
+def test_a_connection_that_is_reset_is_a_failure(serve, after):
+    """At any byte of the reply."""
+
+    def reset(connection):
+        connection.sendall(b"HTTP/1.1 200 OK\r\ncontent-length: 999\r\n\r\n".ljust(200, b"z")[:after])
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+
+    assert failure(serve(reset).url)[0] == "the connection was closed before the end of the answer"
+
+
+def test_a_look_up_that_hangs_ends_at_the_deadline(monkeypatch):
+    """The resolver can't be stopped, but it can be left."""
+    release = threading.Event()
+    monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: release.wait(10) and [])
+    said, took = failure("https://stats.example.org", timeout=0.3)
+    release.set()
+
+    assert (said, took < 1) == ("no answer in time", True)
+
+
+def test_a_name_that_is_not_found_is_said_to_be_so(monkeypatch):
+    """In words of our own."""
+
+    def fail(*_, **__):
+        raise socket.gaierror(-2, "SECRET")
+
+    monkeypatch.setattr(socket, "getaddrinfo", fail)
+
+    assert failure("https://stats.example.org")[0] == "the host's name can't be found"
+
+
+def test_each_address_of_a_name_is_tried(monkeypatch, serve):
+    """One that refuses, one that swallows everything: the next has its share of the time."""
+    server = serve()
+    addresses = [(socket.AF_INET, socket.SOCK_STREAM, 0, "", ("127.0.0.1", port)) for port in (9, server.port)]
+    monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: addresses)
+
+    assert reply_to("http://stats.example.org")[0] == 200
+
+
+def test_consent_is_asked_before_each_connect(monkeypatch, serve):
+    """Withdrawn between two addresses, the second is not connected to."""
+    server = serve()
+    answers = iter([True, False])
+    addresses = [(socket.AF_INET, socket.SOCK_STREAM, 0, "", ("127.0.0.1", port)) for port in (9, server.port)]
+    monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: addresses)
+    said, _ = failure("http://stats.example.org", allowed=lambda: next(answers))
+
+    assert (said, server.requests) == ("not sent: stopped by the opt-out", [])
+
+
+@pytest.mark.parametrize(
+    ("url", "said"),
+    [
+        ("ftp://127.0.0.1/", "the URL must begin with https:// or http:// and name a host"),
+        ("file:///etc/passwd", "the URL must begin with https:// or http:// and name a host"),
+        ("127.0.0.1:9", "the URL must begin with https:// or http:// and name a host"),
+        ("http://", "the URL must begin with https:// or http:// and name a host"),
+        ("http://me:SECRET@127.0.0.1:9/", "the URL must not have a user or password in it"),
+        ("http://127.0.0.1:99999/", "the URL is not valid"),
+        ("http://[::1", "the URL is not valid"),
+        ("http://127.0.0.1:9/\r\nx: y", "the URL has characters that a URL can't have"),
+        ("http://127.0.0.1:9/a b", "the URL has characters that a URL can't have"),
+        ("http://127.0.0.1:9/\x00", "the URL has characters that a URL can't have"),
+        ("http://bücher.example/", "the URL has characters that a URL can't have"),
+        (f"http://{'x' * 70}.example/", "the host's name is not valid"),
+    ],
+)
+def test_a_url_that_can_not_be_sent_as_it_is_is_refused(monkeypatch, url, said):
+    """Nothing is opened, and nothing secret is repeated."""
+    monkeypatch.setattr(socket, "socket", lambda *_, **__: pytest.fail("a socket was opened"))
+
+    assert failure(url)[0] == said
+
+
+def test_a_header_that_would_add_another_is_refused(serve):
+    """A line end in a value never gets on the wire."""
+    server = serve()
+    with pytest.raises(ExchangeError, match="a header has characters"):
+        post(server.url, b"", {"user-agent": "x\r\ncookie: y"}, timeout=1, allowed=lambda: True)
+
+    assert server.requests in ([], [b""])
+
+
+@pytest.mark.usefixtures("trusted")
+def test_a_server_that_the_operators_authority_vouches_for_is_trusted(serve, tls):
+    """By SSL_CERT_FILE, as OpenSSL has it."""
+    server = serve(host="127.0.0.1", tls=tls("localhost"))
+
+    assert reply_to(f"https://localhost:{server.port}/")[::2] == (200, b"ok")
+
+
+def test_no_keys_are_written_where_the_host_asks_for_them(serve, tls, trusted, monkeypatch, tmp_path):
+    """SSLKEYLOGFILE is the host's, not ours."""
+    monkeypatch.setenv("SSLKEYLOGFILE", str(tmp_path / "keys"))
+    reply_to(f"https://localhost:{serve(tls=tls('localhost')).port}/")
+
+    assert not (tmp_path / "keys").exists()
+
+
+PAST = dt.datetime(2020, 1, 1, tzinfo=dt.timezone.utc)
+
+
+@pytest.mark.parametrize(("name", "more"), [("other.example", {}), ("localhost", {"not_after": PAST})])
+@pytest.mark.usefixtures("trusted")
+def test_a_certificate_for_another_name_or_time_is_refused(serve, tls, name, more):
+    """Before a byte of the report is sent."""
+    server = serve(tls=tls(name, **more))
+
+    assert failure(f"https://localhost:{server.port}/")[0] == "the server's certificate can't be verified"
+    assert server.requests == []
+
+
+def test_a_certificate_of_an_unknown_authority_is_refused(serve, tls):
+    """There is no switch for that."""
+    assert failure(f"https://localhost:{serve(tls=tls('localhost')).port}/")[0] == "the server's certificate can't be verified"
+
+
+def test_a_server_that_speaks_no_tls_is_a_failure(serve):
+    """Where https was asked for."""
+    said, _ = failure(f"https://localhost:{serve(b'HTTP/1.1 200 OK', reads=False).port}/")
+
+    assert said in ("no secure connection (TLS) could be made", "the connection was closed before the end of the answer")
+
+
+def test_a_tls_handshake_that_hangs_ends_at_the_deadline(serve):
+    """It counts against the one deadline."""
+    said, took = failure(f"https://localhost:{serve(lambda _: time.sleep(2), reads=False).port}/", timeout=0.3)
+
+    assert (said, took < 1) == ("no answer in time", True)
+
+
+def test_nothing_stays_open(serve):
+    """However it ends."""
+    server = serve()
+    before = len(os.listdir("/proc/self/fd"))
+    for url in (server.url, "http://127.0.0.1:9"):
+        with contextlib.suppress(ExchangeError):
+            reply_to(url)
+    deadline = time.monotonic() + 2
+    while len(os.listdir("/proc/self/fd")) > before and time.monotonic() < deadline:
+        time.sleep(0.01)
+
+    assert len(os.listdir("/proc/self/fd")) == before
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    st.one_of(
+        st.binary(max_size=200),
+        st.lists(
+            st.sampled_from([b"HTTP/1.1 ", b"200", b" OK", b"\r\n", b"content-length: 3", b"transfer-encoding: chunked",
+                             b"\r\n\r\n", b"3", b"abc", b"0", b":", b"\xff"]), max_size=15,
+        ).map(b"".join),
+    )
+)  # fmt: skip
+def test_whatever_a_server_sends_is_a_reply_or_a_failure(serve, answer):
+    """For any bytes: a status, or one line that says why not; never another exception, never a hang."""
+    try:
+        status, said = reply_to(serve(answer).url, timeout=2)[0], ""
+    except ExchangeError as error:
+        status, said = 999, str(error)
+
+    assert 200 <= status <= 999
+    assert said in ("", "the answer is not HTTP", "the connection was closed before the end of the answer")
