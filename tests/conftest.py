@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import _thread
 import os
 import subprocess
 import sys
 import textwrap
+import threading
 from pathlib import Path
 
 import pytest
@@ -25,6 +27,27 @@ def _refuse_the_world(event, arguments):
 
 
 sys.addaudithook(_refuse_the_world)
+
+
+def _start_measured(function, arguments, start=_thread.start_new_thread):
+    """Start a thread that coverage sees: it hooks into the threads of `threading` alone."""
+
+    def run():
+        sys.settrace(threading.gettrace())
+        function(*arguments)
+
+    return start(run, ())
+
+
+if threading.gettrace() is not None:
+    _thread.start_new_thread = _start_measured
+
+
+def pytest_sessionfinish(session, exitstatus):
+    """A test that was skipped did not pass: what it needs is missing, and the run fails."""
+    reporter = session.config.pluginmanager.get_plugin("terminalreporter")
+    if exitstatus == 0 and reporter.stats.get("skipped"):
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED
 
 
 @pytest.fixture(autouse=True)

@@ -192,6 +192,20 @@ def test_the_account_has_a_home():
     assert consent._account_home() == pwd.getpwuid(os.getuid()).pw_dir
 
 
+@pytest.mark.parametrize(("error", "found"), [(ImportError, "~"), (KeyError, ""), (OSError, "")])
+def test_an_account_that_can_not_be_asked_has_no_home(monkeypatch, error, found):
+    """Without a passwd database, the standard library's rule for this system holds."""
+
+    def fail(_):
+        raise error
+
+    monkeypatch.setattr("pwd.getpwuid", fail)
+    monkeypatch.delenv("HOME")
+    monkeypatch.setattr(consent.os.path, "expanduser", lambda path: path)
+
+    assert consent._account_home() == found
+
+
 @pytest.mark.parametrize(
     ("environ", "directory"),
     [

@@ -17,7 +17,7 @@ import time
 
 try:
     import fcntl
-except ImportError:  # Windows has no flock; a single write must do
+except ImportError:  # Windows, where a single write must do
     fcntl = None  # type: ignore[assignment]
 
 TYPE_CHECKING = False

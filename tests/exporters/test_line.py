@@ -208,6 +208,57 @@ def test_a_system_without_flock_is_written_all_the_same(path, monkeypatch):
     assert path.read_text() == "one\n"
 
 
+def test_a_file_that_is_rotated_while_it_is_opened_is_opened_again(path, monkeypatch):
+    """The line goes into the file that stands there when the lock is held, not into the old one."""
+    append_line(str(path), "old")
+    lock, moved = line._lock, []
+
+    def lock_late(descriptor):
+        if not moved:
+            moved.append(path.rename(path.with_name("usage_stats.json.1")))
+        return lock(descriptor)
+
+    monkeypatch.setattr(line, "_lock", lock_late)
+    append_line(str(path), "new")
+
+    assert (path.read_text(), path.with_name("usage_stats.json.1").read_text()) == ("new\n", "old\n")
+
+
+def test_a_file_that_is_replaced_again_and_again_is_an_error(path, monkeypatch):
+    """It is not tried for ever."""
+    monkeypatch.setattr(line, "_is_at", lambda *_: False)
+
+    with pytest.raises(OSError, match="again and again"):
+        append_line(str(path), "one")
+
+
+def test_a_directory_that_another_process_makes_meanwhile_is_taken(path, monkeypatch):
+    """Two processes that start at once both write."""
+    mkdir = os.mkdir
+
+    def beaten(place, mode):
+        mkdir(place, mode)
+        mkdir(place, mode)
+
+    monkeypatch.setattr(line.os, "mkdir", beaten)
+    append_line(str(path), "one")
+
+    assert path.read_text() == "one\n"
+
+
+def test_a_full_disk_without_the_lock_leaves_what_the_next_writer_closes_off(path, monkeypatch):
+    """Without the lock nothing is taken back: another's line might go with it."""
+    monkeypatch.setattr(line, "fcntl", None)
+    write = os.write
+    with monkeypatch.context() as patch:
+        patch.setattr(line.os, "write", lambda descriptor, data: write(descriptor, data[:3]))
+        with pytest.raises(OSError, match="cut short"):
+            append_line(str(path), "x" * 100)
+    append_line(str(path), "next")
+
+    assert path.read_text() == "xxx\nnext\n"
+
+
 def _write_many(path, name, count, size):
     for number in range(count):
         append_line(path, f"{name}:{number}:".ljust(size, "x"), max_bytes=0)

@@ -48,6 +48,13 @@ def _plain(attributes):
     return {a.key: getattr(a.value, a.value.WhichOneof("value")) for a in attributes}
 
 
+class Server(ThreadingHTTPServer):
+    """A server that does not mind a client that has gone."""
+
+    def handle_error(self, *_):
+        """Print nothing."""
+
+
 class HttpReceiver:
     """An OTLP/HTTP receiver; `reply` is what it answers: status, headers, body."""
 
@@ -75,7 +82,7 @@ class HttpReceiver:
             def log_message(self, *_):
                 """Print nothing."""
 
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self._server = Server(("127.0.0.1", 0), Handler)
         self.url = f"http://127.0.0.1:{self._server.server_address[1]}"
         threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True).start()
 
