@@ -10,6 +10,7 @@ import textwrap
 import threading
 from pathlib import Path
 
+import hypothesis
 import pytest
 from receiver import GrpcReceiver, HttpReceiver
 
@@ -18,6 +19,13 @@ from otel_usage import consent, reporter
 SUPPORT = Path(__file__).parent / "support"
 LOOPBACK = ("127.", "::1", "localhost")
 KEPT = ("PATH", "LANG", "LC_ALL", "TMPDIR", "COVERAGE_PROCESS_START", "COV_CORE_DATAFILE")
+
+
+# The same examples in each run, however slow or loaded the machine is.
+hypothesis.settings.register_profile(
+    "same", derandomize=True, deadline=None, database=None, suppress_health_check=list(hypothesis.HealthCheck)
+)
+hypothesis.settings.load_profile("same")
 
 
 def _refuse_the_world(event, arguments):

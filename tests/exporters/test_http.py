@@ -10,7 +10,7 @@ import time
 import tracemalloc
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from otel_usage.exporters.connection import ExchangeError
@@ -330,7 +330,7 @@ def test_nothing_stays_open(serve):
     assert len(os.listdir("/proc/self/fd")) == before
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=60)
 @given(
     st.one_of(
         st.binary(max_size=200),
