@@ -65,10 +65,11 @@ def test_nothing_of_the_host_reaches_the_projects_endpoint(receiver):
         taken = reported(receiver.url, quantization="awq")
         trace_id = span.get_span_context().trace_id.to_bytes(16, "big")
     context.detach(token)
-    ((resource, sent, _),) = receiver.only.spans
+    ((resource, sent, attributes),) = receiver.only.spans
     everything = str(receiver.only.headers).encode() + receiver.only.request.SerializeToString()
 
     assert (taken, resource["myengine.config.quantization"], resource["service.name"]) == (True, "awq", "myengine")
+    assert attributes == {"otel_usage.context": "API_SERVER"}
     assert sent.trace_id != trace_id
     assert SECRET.encode() not in everything
     assert base64.b64encode(SECRET.encode())[:14] not in everything
