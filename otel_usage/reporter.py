@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import _thread
 import os
 import threading
 import time
@@ -14,6 +13,7 @@ from otel_usage.delivery import Gate
 from otel_usage.destination import resolve
 from otel_usage.job import Job, misfits
 from otel_usage.report import Report, about_run
+from otel_usage.worker import Worker
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -59,13 +59,14 @@ class UsageReporter:
             message = f"app {app.name!r}: what an App declares is not given a second time"
             raise ValueError(message)
         self.app = app
-        self._dropped = 0
+        #: How many values were dropped, or leave as `other`, because they are not declared so.
+        self.dropped = 0
         self._strict = os.environ.get(STRICT) == "1" if strict is None else strict
         self._logger = logger
         self._lock = threading.Lock()
+        self._reported = False
         self._jobs: list[Job] = []
-        self._waiting: list[Job] = []
-        self._working = False
+        self._worker = Worker(self._failed)
 
     def report(
         self, facts: Mapping[str, object] | None = None, /, *, context: str | None = None, force: bool = False,
@@ -91,24 +92,25 @@ class UsageReporter:
         except Exception as error:  # the host must not notice, whatever it is
             if self._strict or self.app.name in captured:
                 raise
-            self._log("usage was not reported: %s", type(error).__name__)
+            self._failed(error)
 
     def _start(self, given: Mapping[str, object], *, force: bool) -> None:
-        if self._jobs and not force:
+        if self._reported and not force:
             return
         gate = Gate(self.app, resolve(self.app, endpoint=self.app.endpoint))
         if gate.decide().mode == OFF:
             return
         job = Job(self._admit(given, strict=self._strict), frozenset(given), gate)
         with self._lock:
-            if self._jobs and not force:
+            if self._reported and not force:
                 return
-            if not self._jobs:
+            if not self._reported:
                 import atexit  # noqa: PLC0415 -- nothing is registered where nothing is reported
 
                 atexit.register(self._at_exit)
-            self._jobs.append(job)
-        self._enqueue([job])
+            self._jobs = [*(other for other in self._jobs if not other.done), job]
+            self._reported = True
+        self._hand_over(job)
 
     def _admit(self, given: Mapping[str, object], *, strict: bool) -> dict[str, Scalar]:
         admitted, problems = admit(self.app, {**about_run(self.app), **given})
@@ -117,43 +119,20 @@ class UsageReporter:
         if problems and strict:
             message = f"usage of {self.app.name}: {'; '.join(problems)}"
             raise ValueError(message)
-        self._dropped += len(problems)
+        self.dropped += len(problems)
         for problem in problems:
             self._log("dropped: %s", problem)
         return admitted
 
-    @property
-    def dropped(self) -> int:
-        """How many values were dropped, or leave as `other`, because they are not declared so."""
-        return self._dropped + sum(job.misfits for job in self._jobs)
-
-    def _enqueue(self, jobs: list[Job]) -> None:
-        """Hand jobs to the one thread, starting it if it is not at work."""
-        with self._lock:
-            self._waiting += [job for job in jobs if job not in self._waiting]
-            if self._working:
-                return
-            self._working = True
+    def _run(self, job: Job) -> None:
+        """Run a job, on the worker's thread."""
+        before = job.misfits
         try:
-            _thread.start_new_thread(self._work, ())
-        except RuntimeError:
-            self._working = False
-            self._log("usage was not reported: %s", "no thread can be started")
-
-    def _work(self) -> None:
-        while True:
-            with self._lock:
-                if not self._waiting:
-                    self._working = False
-                    return
-                job = self._waiting.pop(0)
-            try:
-                job.run()
-            except Exception as error:  # noqa: BLE001 -- a thread of ours must not print a traceback
-                self._log("usage was not reported: %s", type(error).__name__)
-            finally:
-                job.written.set()
-                job.attempted.set()
+            job.run()
+        finally:
+            self.dropped += job.misfits - before
+            job.written.set()
+            job.attempted.set()
 
     def flush(self, timeout: float = 5.0) -> bool:
         """Send now what waits, and wait for at most so many seconds.
@@ -161,14 +140,19 @@ class UsageReporter:
         Returns whether every report of this process has its line and was taken, refused for good, or is not to be sent.
         """
         until = time.monotonic() + timeout
-        undone = [job for job in self._jobs if not job.done]
-        for job in undone:
-            if job.attempted.is_set():
+        for job in self._jobs:
+            if job.attempted.is_set() and not job.done:
                 job.attempted.clear()
-                self._enqueue([job])
-        for job in undone:
+                self._hand_over(job)
+        for job in self._jobs:
             job.attempted.wait(max(until - time.monotonic(), 0.0))
         return all(job.done for job in self._jobs)
+
+    def _hand_over(self, job: Job) -> None:
+        try:
+            self._worker.soon(lambda: self._run(job))
+        except RuntimeError as error:
+            self._failed(error)
 
     def close(self) -> None:
         """Wait until the line is in the local file, for at most 0.25 s; never for the network."""
@@ -189,6 +173,9 @@ class UsageReporter:
     def __exit__(self, *_: object) -> None:
         """Close it."""
         self.close()
+
+    def _failed(self, error: Exception) -> None:
+        self._log("usage was not reported: %s", type(error).__name__)
 
     def _log(self, message: str, detail: str) -> None:
         if self._logger is not None:

@@ -1,0 +1,72 @@
+"""One daemon thread for tasks, at once or later."""
+
+import threading
+import time
+
+import pytest
+
+from otel_usage.worker import Worker
+
+
+@pytest.fixture
+def errors():
+    """What tasks raised."""
+    return []
+
+
+def test_tasks_run_one_after_the_other_on_one_thread_that_ends(errors):
+    """In the order of their time; and then the thread is gone, until there is another."""
+    worker, done, over = Worker(errors.append), [], threading.Event()
+    worker.later(0.05, lambda: done.append(("late", threading.get_ident())))
+    worker.later(0.06, over.set)
+    worker.soon(lambda: done.append(("soon", threading.get_ident())))
+    over.wait(5)
+    deadline = time.monotonic() + 5
+    while worker._alive and time.monotonic() < deadline:
+        time.sleep(0.001)
+    again = threading.Event()
+    worker.soon(again.set)
+
+    assert [name for name, _ in done] == ["soon", "late"]
+    assert len({thread for _, thread in done}) == 1
+    assert again.wait(5)
+
+
+def test_a_task_that_raises_stops_nothing(errors):
+    """What it raised is told, and the next one runs."""
+    worker, over = Worker(errors.append), threading.Event()
+    worker.soon(lambda: 1 // 0)
+    worker.soon(over.set)
+
+    assert over.wait(5)
+    assert [type(error) for error in errors] == [ZeroDivisionError]
+
+
+def test_a_stopped_worker_forgets_what_is_for_later(errors):
+    """What is due runs all the same."""
+    worker, done, over = Worker(errors.append), [], threading.Event()
+    worker.later(0.05, lambda: done.append("late"))
+    worker.stop()
+    worker.later(0.01, lambda: done.append("later"))
+    worker.soon(over.set)
+
+    assert over.wait(5)
+    time.sleep(0.1)
+    assert done == []
+
+
+def test_a_thread_that_can_not_be_started_is_told_and_the_task_waits(errors, monkeypatch):
+    """The next task brings it along."""
+
+    def fail(*_):
+        raise RuntimeError
+
+    worker, done, over = Worker(errors.append), [], threading.Event()
+    with monkeypatch.context() as patch:
+        patch.setattr("_thread.start_new_thread", fail)
+        with pytest.raises(RuntimeError):
+            worker.soon(lambda: done.append("first"))
+    worker.soon(over.set)
+
+    assert over.wait(5)
+    assert done == ["first"]
