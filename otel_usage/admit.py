@@ -17,17 +17,18 @@ if TYPE_CHECKING:
     from otel_usage.facts import Attribute, Scalar
 
 
-def admit(app: App, facts: Mapping[str, object], *, on: str = "report") -> tuple[dict[str, Scalar], list[str]]:
+def admit(app: App, facts: Mapping[str, object], *, on: str | None = "report") -> tuple[dict[str, Scalar], list[str]]:
     """Return the facts that may stand in the local file, without those not known, and what was wrong with the rest.
 
-    A context outside the app's closed set becomes UNKNOWN_CONTEXT; any other string stands as given.
+    on: "report" or "heartbeat", or None for either. A context outside the app's closed set becomes UNKNOWN_CONTEXT;
+    any other string stands as given.
     """
     admitted: dict[str, Scalar] = {}
     problems = []
     for key, given in facts.items():
         fact = app.rows.get(key)
-        if fact is None or (fact.on != on and key not in ("uuid", "log_time")):
-            problems.append(f"{key} is not declared for a {on} of {app.name}")
+        if fact is None or (on is not None and fact.on != on and key not in ("uuid", "log_time")):
+            problems.append(f"{key} is not declared for a {on or 'report'} of {app.name}")
             continue
         value, wrong = fact.admit(given)
         problems += wrong

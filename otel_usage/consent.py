@@ -10,6 +10,7 @@ import errno
 import os
 import stat
 import sys
+import time
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -90,17 +91,42 @@ def exporters(environ: Mapping[str, str]) -> list[str]:
     return [word.strip().lower() for word in environ.get(EXPORTER, "").split(",") if word.strip()]
 
 
-def config_directory(app: str, environ: Mapping[str, str] | None = None) -> str | None:
-    """Return the absolute path of the directory that `app` writes to, None where there is none."""
-    return next(iter(_homes(app, os.environ if environ is None else environ)), None)
+def config_directory(app: str, environ: Mapping[str, str] | None = None, *, ask_account: bool = True) -> str | None:
+    """Return the absolute path of the directory that `app` writes to, None where there is none.
+
+    ask_account: whether, without a HOME, the account may be asked for its own.
+    """
+    return next(iter(_homes(app, os.environ if environ is None else environ, ask_account=ask_account)), None)
 
 
-def _homes(app: str, environ: Mapping[str, str]) -> list[str]:
+def since(app: str) -> float:
+    """Return when reporting was turned on, in seconds since the epoch: what was collected until then is never sent.
+
+    0 where no one turned it on, now where the time can't be read.
+    """
+    from datetime import datetime  # noqa: PLC0415 -- only where something old is about to be sent
+
+    newest = 0.0
+    for signal in _files(app, os.environ):
+        word, _, text = (signal.value or "").partition(" ")
+        if word != ON or not text or not signal.name.endswith(MODE_FILE):
+            continue
+        try:
+            turned = datetime.fromisoformat(text.replace("Z", "+00:00")).timestamp()
+        except ValueError:
+            turned = time.time()
+        newest = max(newest, turned)
+    return newest
+
+
+def _homes(app: str, environ: Mapping[str, str], *, ask_account: bool = True) -> list[str]:
     """Return the user's directories for `app`, the one that is written to first."""
     home = environ.get("HOME", "")
     candidates = [environ.get(f"{app.upper()}_CONFIG_ROOT", "")]
     candidates.append(os.path.join(environ.get("XDG_CONFIG_HOME", ""), app))
-    candidates.append(os.path.join(home if os.path.isabs(home) else _account_home(), ".config", app))
+    if not os.path.isabs(home) and ask_account:
+        home = _account_home()
+    candidates.append(os.path.join(home, ".config", app))
     return [path for path in candidates if os.path.isabs(path)]
 
 

@@ -43,6 +43,11 @@ class Destination:
         return f"{scheme}{separator}{authority.rpartition('@')[2]}{slash}{path}"
 
     @property
+    def key(self) -> str:
+        """What tells it from others: kind, wire, scheme, host, port and path, and nothing secret."""
+        return f"{self.kind} {self.wire} {self.endpoint}"
+
+    @property
     def loopback(self) -> bool:
         """Whether what is sent there stays on this machine."""
         return is_loopback(self.url)

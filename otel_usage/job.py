@@ -5,8 +5,10 @@ from __future__ import annotations
 import threading
 
 from otel_usage.admit import admit, admit_attributes
-from otel_usage.delivery import assign, send, write
+from otel_usage.delivery import assign, write
+from otel_usage.parcel import Parcel
 from otel_usage.report import Report
+from otel_usage.worker import jitter
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -14,6 +16,9 @@ if TYPE_CHECKING:
     from otel_usage.destination import Destination
     from otel_usage.detect import Detection
     from otel_usage.facts import Scalar
+
+FIRST_PAUSE = 30.0
+LONGEST_PAUSE = 3600.0
 
 
 class Job:
@@ -23,14 +28,17 @@ class Job:
     gate: the consent and the destinations that hold for it.
     """
 
-    __slots__ = ("_detection", "_given", "_hurried", "_keys", "_pending", "attempted", "gate", "line_ok", "misfits",
-                 "report", "written")  # fmt: skip
+    __slots__ = ("_attempts", "_detection", "_given", "_hurried", "_keys", "_pending", "attempted", "gate", "line_ok",
+                 "misfits", "pairs", "report", "written")  # fmt: skip
 
     def __init__(self, given: dict[str, Scalar], keys: frozenset[str], gate: Gate) -> None:
         self._given, self._keys, self.gate = given, keys, gate
         self._detection: Detection | None = None
         self._hurried = False
-        self._pending: list[tuple[Report, Destination]] = []
+        self._pending: list[Parcel] = []
+        self._attempts = 0
+        #: The report to each destination, under ids of its own.
+        self.pairs: list[tuple[Report, Destination]] = []
         self.report: Report | None = None
         self.line_ok = False
         self.misfits = 0
@@ -58,10 +66,23 @@ class Job:
             self.line_ok = written or not self.gate.may_record()
             self.written.set()
             self.misfits = len(misfits(self.report))
-            self._pending = assign(self.report, self.gate, written=written)
-        self._pending = [
-            (report, destination) for report, destination in self._pending if send(report, destination, self.gate).again
-        ]
+            self.pairs = assign(self.report, self.gate, written=written)
+            self._pending = [Parcel(*pair, self.gate) for pair in self.pairs]
+            for parcel in self._pending:
+                parcel.keep()
+        self._attempts += 1
+        self._pending = [parcel for parcel in self._pending if not parcel.attempt()]
+
+    @property
+    def pause(self) -> float | None:
+        """The seconds until the next attempt, None where there is nothing left to try.
+
+        Ever longer, up to an hour, never the same for two processes, and at least what a server asked for.
+        """
+        if not self._pending:
+            return None
+        pause = min(FIRST_PAUSE * 2.0 ** min(self._attempts - 1, 10), LONGEST_PAUSE)
+        return max(jitter(pause / 2, pause * 1.5), *(parcel.after or 0.0 for parcel in self._pending))
 
     def _facts(self) -> dict[str, Scalar]:
         """Detect what was not given, as it stands at the time of the call."""

@@ -31,6 +31,13 @@ class Report:
         self.facts: dict[str, Scalar] = {"uuid": random_uuid(), "log_time": time.time_ns(), **facts}
         self.trace_id, self.span_id = random_id(16), random_id(8)
 
+    @classmethod
+    def restored(cls, app: App, facts: Mapping[str, Scalar], *, name: str, trace_id: int, span_id: int) -> Report:
+        """Return a report under the ids that it had before."""
+        report = cls(app, facts, name=name)
+        report.trace_id, report.span_id = trace_id, span_id
+        return report
+
     def renamed(self) -> Report:
         """Return the same report under ids of its own, for another destination."""
         return Report(self.app, {**self.facts, "uuid": random_uuid()}, name=self.name)

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import os
 import threading
-import time
 
 from otel_usage.admit import admit
 from otel_usage.app import CONTEXTS, App
-from otel_usage.consent import OFF
+from otel_usage.consent import OFF, ON
 from otel_usage.delivery import Gate
 from otel_usage.destination import resolve
 from otel_usage.job import Job, misfits
+from otel_usage.parcel import forget_waiting
 from otel_usage.report import Report, about_run
-from otel_usage.worker import Worker
+from otel_usage.run import Run
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -25,7 +25,6 @@ if TYPE_CHECKING:
     from otel_usage.facts import Fact, Scalar
 
 STRICT = "OTEL_USAGE_STRICT"
-WAIT_FOR_LINE = 0.25
 
 #: What `otel_usage.testing.capture` collects, by app; where an app is in here, nothing is written or sent.
 captured: dict[str, list[dict[str, Scalar | None]]] = {}
@@ -35,6 +34,7 @@ class UsageReporter:
     """Reports, once a run, which hardware and settings a project is used with, if the user lets it.
 
     app: an App, or its name with what else an App takes: version, endpoint, facts, contexts, wire.
+    heartbeat: seconds between two heartbeats, give or take a tenth; 0 for none.
     strict: raise ValueError from `report` for what is not declared, instead of dropping and counting it;
     None asks OTEL_USAGE_STRICT. logger: told at debug level what was dropped and what was not delivered.
 
@@ -50,6 +50,7 @@ class UsageReporter:
         facts: Iterable[Fact] = (),
         contexts: Iterable[str] = CONTEXTS,
         wire: str = "otlp",
+        heartbeat: float = 600.0,
         strict: bool | None = None,
         logger: Logger | None = None,
     ) -> None:
@@ -59,14 +60,12 @@ class UsageReporter:
             message = f"app {app.name!r}: what an App declares is not given a second time"
             raise ValueError(message)
         self.app = app
-        #: How many values were dropped, or leave as `other`, because they are not declared so.
-        self.dropped = 0
+        self._dropped = 0
         self._strict = os.environ.get(STRICT) == "1" if strict is None else strict
         self._logger = logger
         self._lock = threading.Lock()
         self._reported = False
-        self._jobs: list[Job] = []
-        self._worker = Worker(self._failed)
+        self._run = Run(heartbeat, self._failed)
 
     def report(
         self, facts: Mapping[str, object] | None = None, /, *, context: str | None = None, force: bool = False,
@@ -98,7 +97,10 @@ class UsageReporter:
         if self._reported and not force:
             return
         gate = Gate(self.app, resolve(self.app, endpoint=self.app.endpoint))
-        if gate.decide().mode == OFF:
+        mode = gate.decide().mode
+        if mode != ON:
+            forget_waiting(self.app)
+        if mode == OFF:
             return
         job = Job(self._admit(given, strict=self._strict), frozenset(given), gate)
         with self._lock:
@@ -107,10 +109,9 @@ class UsageReporter:
             if not self._reported:
                 import atexit  # noqa: PLC0415 -- nothing is registered where nothing is reported
 
-                atexit.register(self._at_exit)
-            self._jobs = [*(other for other in self._jobs if not other.done), job]
+                atexit.register(self._run.end)
             self._reported = True
-        self._hand_over(job)
+        self._run.add(job)
 
     def _admit(self, given: Mapping[str, object], *, strict: bool) -> dict[str, Scalar]:
         admitted, problems = admit(self.app, {**about_run(self.app), **given})
@@ -119,52 +120,42 @@ class UsageReporter:
         if problems and strict:
             message = f"usage of {self.app.name}: {'; '.join(problems)}"
             raise ValueError(message)
-        self.dropped += len(problems)
+        self._dropped += len(problems)
         for problem in problems:
             self._log("dropped: %s", problem)
         return admitted
 
-    def _run(self, job: Job) -> None:
-        """Run a job, on the worker's thread."""
-        before = job.misfits
-        try:
-            job.run()
-        finally:
-            self.dropped += job.misfits - before
-            job.written.set()
-            job.attempted.set()
+    def set_runtime(self, **declared: object) -> None:
+        """Say what the run has done so far, for its heartbeats: facts declared with on="heartbeat".
+
+        Raises ValueError if strict, nothing otherwise.
+        """
+        admitted, problems = admit(self.app, declared, on="heartbeat")
+        if problems and (self._strict or self.app.name in captured):
+            message = f"usage of {self.app.name}: {'; '.join(problems)}"
+            raise ValueError(message)
+        self._dropped += len(problems)
+        self._run.runtime.update(admitted)
+
+    @property
+    def dropped(self) -> int:
+        """How many values were dropped, or leave as `other`, because they are not declared so."""
+        return self._dropped + self._run.misfits
 
     def flush(self, timeout: float = 5.0) -> bool:
-        """Send now what waits, and wait for at most so many seconds.
+        """Send now what waits, what earlier runs left included, and wait for at most so many seconds.
 
         Returns whether every report of this process has its line and was taken, refused for good, or is not to be sent.
         """
-        until = time.monotonic() + timeout
-        for job in self._jobs:
-            if job.attempted.is_set() and not job.done:
-                job.attempted.clear()
-                self._hand_over(job)
-        for job in self._jobs:
-            job.attempted.wait(max(until - time.monotonic(), 0.0))
-        return all(job.done for job in self._jobs)
-
-    def _hand_over(self, job: Job) -> None:
         try:
-            self._worker.soon(lambda: self._run(job))
+            return self._run.flush(timeout)
         except RuntimeError as error:
             self._failed(error)
+            return False
 
     def close(self) -> None:
-        """Wait until the line is in the local file, for at most 0.25 s; never for the network."""
-        for job in self._jobs:
-            job.written.wait(WAIT_FOR_LINE)
-
-    def _at_exit(self) -> None:
-        """Have the line written at once, with null for what the detectors have not found yet."""
-        until = time.monotonic() + WAIT_FOR_LINE
-        for job in self._jobs:
-            job.hurry()
-            job.written.wait(max(until - time.monotonic(), 0.0))
+        """End the heartbeats, and wait until the line is in the local file, for at most 0.25 s; not for the network."""
+        self._run.close()
 
     def __enter__(self) -> Self:
         """Return the reporter itself."""

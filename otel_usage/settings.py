@@ -6,12 +6,12 @@ import os
 import stat
 import time
 
+from otel_usage import outbox
 from otel_usage.consent import MODE_FILE, OFF, ON, OPT_OUT_FILE
 from otel_usage.delivery import LEDGER
 from otel_usage.exporters.line import FILE, OLD, READ, make_directory
 
 MARK = "written by otel-usage off; otel-usage on removes it\n"
-OUTBOX = "usage_outbox"
 
 
 def set_mode(directory: str, mode: str) -> list[str]:
@@ -22,7 +22,8 @@ def set_mode(directory: str, mode: str) -> list[str]:
     Raises OSError where the directory can't be written.
     """
     make_directory(directory)
-    since = time.strftime(" %Y-%m-%dT%H:%M:%SZ", time.gmtime()) if mode == ON else ""
+    now = time.time()
+    since = time.strftime(f" %Y-%m-%dT%H:%M:%S.{now % 1 * 1e6:06.0f}Z", time.gmtime(now)) if mode == ON else ""
     opt_out = os.path.join(directory, OPT_OUT_FILE)
     changes = []
     if mode == OFF:
@@ -36,7 +37,7 @@ def set_mode(directory: str, mode: str) -> list[str]:
     _replace(path, f"{mode}{since}\n")
     changes.append(f"wrote {mode}{since} to {path}")
     if mode != ON:
-        changes += [f"deleted {deleted}" for deleted in clear_outbox(directory)]
+        changes += [f"deleted {deleted}" for deleted in outbox.clear(directory)]
     return changes
 
 
@@ -53,26 +54,7 @@ def forget(directory: str) -> list[str]:
         except (FileNotFoundError, NotADirectoryError):
             continue
         gone.append(path)
-    return gone + clear_outbox(directory)
-
-
-def clear_outbox(directory: str) -> list[str]:
-    """Delete what waits to be sent, by nothing but scandir and unlink; return the paths that are gone."""
-    return [_unlinked(entry.path) for entry in waiting(directory)]
-
-
-def waiting(directory: str) -> list[os.DirEntry[str]]:
-    """Return the reports that wait to be sent, oldest first by name."""
-    try:
-        with os.scandir(os.path.join(directory, OUTBOX)) as entries:
-            return sorted((e for e in entries if e.is_file(follow_symlinks=False)), key=lambda entry: entry.name)
-    except OSError:
-        return []
-
-
-def _unlinked(path: str) -> str:
-    os.unlink(path)
-    return path
+    return gone + outbox.clear(directory)
 
 
 def _is_marked(path: str) -> bool:

@@ -7,6 +7,7 @@ clock that is set, and no machine that sleeps, makes a task late or early by mor
 from __future__ import annotations
 
 import _thread
+import os
 import threading
 import time
 
@@ -78,3 +79,8 @@ class Worker:
                 self._news.wait(wait)
             self._alive = False
             return None
+
+
+def jitter(low: float, high: float) -> float:
+    """Return a random number in between, from the system's own source: the host may have seeded `random`."""
+    return low + (high - low) * int.from_bytes(os.urandom(4), "big") / 2**32

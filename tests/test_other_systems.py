@@ -20,7 +20,7 @@ WITHOUT = """
 WINDOWS = (
     "win32",
     ["fcntl", "pwd"],
-    ["geteuid", "getuid", "uname", "O_NOFOLLOW", "O_NONBLOCK", "O_CLOEXEC", "fchmod", "confstr", "pread"],
+    ["geteuid", "getuid", "uname", "O_NOFOLLOW", "O_NONBLOCK", "O_CLOEXEC", "O_DIRECTORY", "fchmod", "confstr", "pread"],
 )
 MACOS = ("darwin", [], ["confstr"])
 

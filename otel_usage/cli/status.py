@@ -7,10 +7,10 @@ import time
 
 import click
 
+from otel_usage import outbox
 from otel_usage.cli.common import Context, as_json, because, console, pass_context, print_json, printable
 from otel_usage.consent import config_directory, signals
 from otel_usage.delivery import last_delivery, local_file
-from otel_usage.settings import waiting
 
 
 @click.command()
@@ -26,7 +26,7 @@ def status(context: Context, *, json_: bool) -> None:
     app, gate = context.app, context.gate
     decision = gate.decide()
     found = list(signals(app.name, os.environ, loopback=gate.loopback))
-    outbox = _outbox(config_directory(app.name))
+    queue = _outbox(config_directory(app.name))
     last = last_delivery(app)
     if json_:
         print_json({
@@ -38,7 +38,7 @@ def status(context: Context, *, json_: bool) -> None:
                 {"destination": to.kind, "endpoint": to.endpoint, "wire": to.wire} for to in gate.destinations
             ],
             "file": local_file(app),
-            "outbox": outbox,
+            "outbox": queue,
             "last_delivery": last,
         })  # fmt: skip
         return
@@ -54,17 +54,15 @@ def status(context: Context, *, json_: bool) -> None:
     places = [f"{printable(to.endpoint)} ({to.kind}, {printable(to.wire)})" for to in gate.destinations]
     click.echo(f"\ndestinations   {', '.join(places) or 'none'}")
     click.echo(f"local file     {printable(local_file(app) or 'none')}")
-    click.echo(f"waiting        {outbox['count']} reports, {outbox['bytes']} bytes, oldest {outbox['oldest'] or '-'}")
+    click.echo(f"waiting        {queue['count']} reports, {queue['bytes']} bytes, oldest {queue['oldest'] or '-'}")
     click.echo(f"last delivery  {_in_words(last)}")
 
 
 def _outbox(directory: str | None) -> dict[str, object]:
-    entries = waiting(directory) if directory else []
-    found = [entry.stat(follow_symlinks=False) for entry in entries]
-    oldest = min((one.st_mtime for one in found), default=None)
+    count, size, oldest = outbox.depth(directory) if directory else (0, 0, None)
     return {
-        "count": len(found),
-        "bytes": sum(one.st_size for one in found),
+        "count": count,
+        "bytes": size,
         "oldest": None if oldest is None else time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(oldest)),
     }
 

@@ -127,18 +127,24 @@ def _open_locked(path: str) -> tuple[int, bool]:
 
 def _lock(descriptor: int) -> bool:
     """Take the lock if it comes free soon; a stopped process must not stop us."""
-    if fcntl is None:
-        return False
     for _ in range(LOCK_TRIES):
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            time.sleep(LOCK_PAUSE)
-        except OSError:
-            return False
-        else:
-            return True
+        if (locked := try_lock(descriptor)) is not False:
+            return bool(locked)
+        time.sleep(LOCK_PAUSE)
     return False
+
+
+def try_lock(descriptor: int) -> bool | None:
+    """Lock an open file for this process: True if it is, False if another has it, None where locks do not work."""
+    if fcntl is None:
+        return None
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    except OSError:
+        return None
+    return True
 
 
 def _is_at(path: str, descriptor: int) -> bool:

@@ -24,7 +24,7 @@ def once(function):
     t = time.perf_counter(); function(); return (time.perf_counter() - t) * 1e6
 ours = []
 for _ in range(200):
-    ours.append(once(lambda: usage.report(facts, force=True))); usage._jobs[-1].written.wait()
+    ours.append(once(lambda: usage.report(facts, force=True))); usage._run._jobs[-1].written.wait()
 theirs = [once(threading.Thread(target=len, args=("",)).start) for _ in range(200)]
 print(json.dumps([statistics.median(ours), sorted(ours)[197], statistics.median(theirs)]))
 """
@@ -35,7 +35,7 @@ def once():
     t = time.perf_counter(); decide("myengine"); return (time.perf_counter() - t) * 1e6
 print(json.dumps(statistics.median(once() for _ in range(1000))))
 """
-LINE = "{reporter}; usage.report(); usage._jobs[0].written.wait()"
+LINE = "{reporter}; usage.report(); usage._run._jobs[0].written.wait()"
 
 
 def run(code: str, **environment: str) -> float | list[float]:

@@ -1,0 +1,143 @@
+"""A report for one destination: in the outbox from before the first attempt until it was taken or refused for good."""
+
+from __future__ import annotations
+
+import time
+
+from otel_usage import outbox
+from otel_usage.admit import admit
+from otel_usage.consent import config_directory, since
+from otel_usage.delivery import send
+from otel_usage.report import Report
+from otel_usage.table import HEARTBEAT, REPORT
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from otel_usage.app import App
+    from otel_usage.delivery import Gate
+    from otel_usage.destination import Destination
+    from otel_usage.outbox import Entry
+
+# No fact's key has a dot, so these stand beside the facts in one flat object.
+NAME, TRACE, SPAN, TO = "otel_usage.name", "otel_usage.trace_id", "otel_usage.span_id", "otel_usage.destination"
+NANO = 10**9
+
+
+class Parcel:
+    """One report on its way to one destination; where the outbox can't be written it waits in memory.
+
+    after: the seconds that the last answer asked to wait, None if it did not ask.
+    """
+
+    __slots__ = ("_entry", "_gate", "after", "destination", "name", "report")
+
+    def __init__(self, report: Report, destination: Destination, gate: Gate, entry: Entry | None = None) -> None:
+        self.report, self.destination, self._gate, self._entry = report, destination, gate, entry
+        self.name = None if entry is None else entry.name
+        self.after: float | None = None
+
+    def keep(self) -> None:
+        """Put it into the outbox, claimed, unless it is there; a disk that can't take it is no reason not to send."""
+        directory = config_directory(self.report.app.name)
+        if self._entry is not None or directory is None or not self._gate.may_send():
+            return
+        facts = self.report.facts
+        try:
+            self._entry = outbox.put(
+                directory,
+                {
+                    **facts,
+                    NAME: self.report.name,
+                    TRACE: f"{self.report.trace_id:032x}",
+                    SPAN: f"{self.report.span_id:016x}",
+                    TO: self.destination.key,
+                },
+                collected=int(facts["log_time"]),
+                kind="heartbeat" if self.report.name == HEARTBEAT else "report",
+                run=str(facts["uuid"]),
+            )
+        except (OSError, ValueError):
+            return
+        self.name = self._entry.name
+
+    def attempt(self) -> bool:
+        """Send it once; True when nothing is left to do: it was taken or refused, or another process has it."""
+        entry, self._entry = self._entry, None
+        if entry is None and self.name is not None:
+            directory = config_directory(self.report.app.name)
+            entry = _claimed(directory, self.name) if directory else None
+            if entry is None:
+                return True
+        outcome = send(self.report, self.destination, self._gate)
+        self.after = outcome.after
+        if entry is not None:
+            _settle(entry, again=outcome.again)
+        return not outcome.again
+
+    def leave(self) -> None:
+        """Leave it in the outbox for a later run."""
+        entry, self._entry = self._entry, None
+        if entry is not None:
+            _settle(entry, again=True)
+
+
+def waiting(gate: Gate) -> list[str]:
+    """Return the names of what waits in the outbox, oldest first."""
+    directory = config_directory(gate.app.name)
+    return [] if directory is None else outbox.waiting(directory)
+
+
+def forget_waiting(app: App) -> None:
+    """Delete unsent what waits, since the mode is no longer on; looks nothing up that may go to the network."""
+    directory = config_directory(app.name, ask_account=False)
+    if directory is not None:
+        outbox.clear(directory)
+
+
+def send_waiting(gate: Gate, name: str) -> None:
+    """Send what another run left, if it may be sent; what must not be is deleted unsent."""
+    directory = config_directory(gate.app.name)
+    entry = _claimed(directory, name) if directory else None
+    if entry is None:
+        return
+    parcel = _restored(gate, entry)
+    if parcel is None:
+        _settle(entry, again=False)
+    else:
+        parcel.attempt()
+
+
+def _restored(gate: Gate, entry: Entry) -> Parcel | None:
+    """Return the parcel of an entry, admitted by the present table; None where it must not be sent.
+
+    That is: too old, collected before reporting was turned on, or its destination is no longer one.
+    """
+    to = next((d for d in gate.destinations if d.key == entry.values.get(TO)), None)
+    age = time.time() - entry.time / NANO
+    if to is None or age > outbox.OLDEST or entry.time <= since(gate.app.name) * NANO:
+        return None
+    facts, _ = admit(gate.app, {k: v for k, v in entry.values.items() if "." not in k}, on=None)
+    try:
+        ids = [int(str(entry.values[key]), 16) for key in (TRACE, SPAN)]
+    except (KeyError, ValueError):
+        return None
+    name = HEARTBEAT if entry.values.get(NAME) == HEARTBEAT else REPORT
+    report = Report.restored(gate.app, facts, name=name, trace_id=ids[0], span_id=ids[1])
+    return Parcel(report, to, gate, entry)
+
+
+def _claimed(directory: str, name: str) -> Entry | None:
+    try:
+        return outbox.claim(directory, name)
+    except OSError:
+        return None
+
+
+def _settle(entry: Entry, *, again: bool) -> None:
+    try:
+        if again:
+            entry.leave()
+        else:
+            entry.remove()
+    except OSError:
+        return

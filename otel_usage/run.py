@@ -1,0 +1,117 @@
+"""One run of an app: its reports, its heartbeats, and what earlier runs could not deliver, all on one thread."""
+
+from __future__ import annotations
+
+import threading
+import time
+
+from otel_usage.heartbeat import Heartbeat
+from otel_usage.parcel import send_waiting, waiting
+from otel_usage.worker import Worker, jitter
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from otel_usage.delivery import Gate
+    from otel_usage.facts import Scalar
+    from otel_usage.job import Job
+
+WAIT_FOR_LINE = 0.25
+# What earlier runs left goes out slowly, so that many processes that start at once are no flood.
+MOST_OF_OTHERS = 4
+WAIT_FOR_OTHERS = (10.0, 600.0)
+
+
+class Run:
+    """Does what follows from a report, until the process ends.
+
+    interval: seconds between two heartbeats, give or take a tenth; 0 for none. on_error: told what a task raised.
+    """
+
+    __slots__ = ("_heartbeat", "_interval", "_jobs", "_worker", "misfits", "runtime")
+
+    def __init__(self, interval: float, on_error: Callable[[Exception], None]) -> None:
+        self._interval = interval
+        self._worker = Worker(on_error)
+        self._jobs: list[Job] = []
+        self._heartbeat: Heartbeat | None = None
+        #: How many values did not leave, or left as `other`, because they are not declared so.
+        self.misfits = 0
+        #: What the app says the run has done so far, admitted.
+        self.runtime: dict[str, Scalar] = {}
+
+    def add(self, job: Job) -> None:
+        """Have a job done in the background. Raises RuntimeError where no thread can be started."""
+        self._jobs = [*(other for other in self._jobs if not other.done), job]
+        self._worker.soon(lambda: self._do(job))
+
+    def _do(self, job: Job) -> None:
+        """Do a job, and plan what follows from it."""
+        before, first = job.misfits, job.report is None
+        try:
+            job.run()
+        finally:
+            self.misfits += job.misfits - before
+            job.written.set()
+            job.attempted.set()
+        if (pause := job.pause) is not None:
+            self._worker.later(pause, lambda: self._do(job))
+        if first and self._heartbeat is None and job.report is not None:
+            self._heartbeat = Heartbeat(job.report, job.pairs, job.gate, self._interval)
+            self._plan_heartbeat()
+            for name in waiting(job.gate)[:MOST_OF_OTHERS]:
+                self._worker.later(jitter(*WAIT_FOR_OTHERS), _task(job.gate, name))
+
+    def _plan_heartbeat(self) -> None:
+        if self._interval > 0:
+            self._worker.later(jitter(0.9, 1.1) * self._interval, self._beat)
+
+    def _beat(self) -> None:
+        self._plan_heartbeat()
+        if self._heartbeat is not None:
+            self._heartbeat.beat(self.runtime)
+
+    def flush(self, timeout: float) -> bool:
+        """Send now what waits, whatever back-off; see UsageReporter.flush."""
+        if not self._jobs:
+            return True
+        until = time.monotonic() + timeout
+        for job in self._jobs:
+            if job.attempted.is_set() and not job.done:
+                job.attempted.clear()
+                self._worker.soon(lambda job=job: self._do(job))  # type: ignore[misc]
+        for job in self._jobs:
+            job.attempted.wait(max(until - time.monotonic(), 0.0))
+        gate = self._jobs[-1].gate
+        for name in waiting(gate):
+            self._worker.soon(_task(gate, name))
+        over = threading.Event()
+        self._worker.soon(over.set)
+        over.wait(max(until - time.monotonic(), 0.0))
+        return all(job.done for job in self._jobs)
+
+    def close(self) -> None:
+        """End the heartbeats, and wait until the line is in the local file; see UsageReporter.close."""
+        self._worker.stop()
+        self._wait_for_lines()
+
+    def end(self) -> None:
+        """Have the line written at once, as the process ends, with null for what the detectors have not found yet.
+
+        A last heartbeat, with all that the run has done, waits in the outbox for a later run to send it.
+        """
+        for job in self._jobs:
+            job.hurry()
+        self._wait_for_lines()
+        if self._heartbeat is not None and (self._heartbeat.beats or self.runtime):
+            self._heartbeat.beat(self.runtime, final=True)
+
+    def _wait_for_lines(self) -> None:
+        until = time.monotonic() + WAIT_FOR_LINE
+        for job in self._jobs:
+            job.written.wait(max(until - time.monotonic(), 0.0))
+
+
+def _task(gate: Gate, name: str) -> Callable[[], None]:
+    return lambda: send_waiting(gate, name)
