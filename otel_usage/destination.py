@@ -98,7 +98,7 @@ def _operators_own(environ: Mapping[str, str]) -> Destination:
     if wire == GRPC:
         url = exact or base or "http://localhost:4317"
     else:
-        url = exact or f"{(base or 'http://localhost:4318').rstrip('/')}{TRACES_PATH}"
+        url = exact or traces_url(base or "http://localhost:4318")
     return Destination("otlp", url, wire.strip(), by_operator=True)
 
 

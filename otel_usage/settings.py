@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import os
-import stat
 import time
 
 from otel_usage import outbox
 from otel_usage.consent import MODE_FILE, OFF, ON, OPT_OUT_FILE
 from otel_usage.delivery import LEDGER
-from otel_usage.exporters.line import FILE, OLD, READ, make_directory
+from otel_usage.exporters.line import FILE, OLD, READ, make_directory, open_own
 
 MARK = "written by otel-usage off; otel-usage on removes it\n"
 
@@ -60,11 +59,11 @@ def forget(directory: str) -> list[str]:
 def _is_marked(path: str) -> bool:
     """Tell whether a do_not_track file is the one that `off` created."""
     try:
-        descriptor = os.open(path, READ)
+        descriptor = open_own(path, READ)
     except OSError:
         return False
     with open(descriptor, encoding="utf-8", errors="replace") as file:
-        return stat.S_ISREG(os.fstat(descriptor).st_mode) and file.read(len(MARK) + 1) == MARK
+        return file.read(len(MARK) + 1) == MARK
 
 
 def _replace(path: str, text: str) -> None:

@@ -8,12 +8,14 @@ import click
 
 from otel_usage.cli.common import Context, console, pass_context, print_json
 from otel_usage.facts import NAMES
+from otel_usage.table import GIB
 
 if TYPE_CHECKING:
     from otel_usage.app import App
     from otel_usage.facts import Attribute
 
-FEW = 8
+FEW = 5
+LONGEST_PATTERN = 60
 
 
 @click.command()
@@ -70,8 +72,8 @@ def _cells(attributes: tuple[Attribute, ...], name: str, join: str) -> list[str]
     """Return the attributes' names, types and allowed values, a cell each."""
     return [
         join.join(name.format(a.name) for a in attributes),
-        join.join(dict.fromkeys(NAMES[a.type] + (f", {a.unit}" if a.unit else "") for a in attributes)),
-        join.join(dict.fromkeys(_allowed(a, name) for a in attributes)),
+        join.join(NAMES[a.type] + (f", {a.unit}" if a.unit else "") for a in attributes),
+        join.join(_allowed(a, name) for a in attributes),
     ]
 
 
@@ -82,16 +84,19 @@ def _allowed(attribute: Attribute, code: str) -> str:
     if attribute.open is not None:
         return f"free text: {attribute.open}"
     if attribute.pattern is not None:
-        return "matches " + code.format(attribute.pattern if len(attribute.pattern) < 60 else "a published form")  # noqa: PLR2004
-    return f"steps of {attribute.step:g}" if attribute.step else ""
+        return "matches " + code.format(
+            attribute.pattern if len(attribute.pattern) < LONGEST_PATTERN else "a published form"
+        )
+    if attribute.step is not None:
+        return "steps of 1 GiB" if attribute.step == GIB else f"steps of {attribute.step:g}"
+    return ""
 
 
 def _print_table(app: App) -> None:
-    from rich.table import Table  # noqa: PLC0415 -- 50 ms, for people only
+    from rich.table import Column, Table  # noqa: PLC0415 -- 50 ms, for people only
 
-    table = Table(
-        "key", "attribute", "type", "allowed", "why", title=f"What {app.name} may report", title_justify="left"
-    )
+    names = (Column("key", no_wrap=True), Column("attribute", no_wrap=True))
+    table = Table(*names, "type", "allowed", "why", title=f"What {app.name} may report", title_justify="left")
     for fact in app.rows.values():
         table.add_row(fact.key if fact.in_line else "(OTLP only)", *_cells(app.columns[fact.key], "{}", "\n"), fact.why)
     console().print(table)

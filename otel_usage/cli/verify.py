@@ -22,6 +22,7 @@ PACKAGE = Path(__file__).parent.parent
 AUDITED = PACKAGE / "cli" / "audited.py"
 SETTINGS = "OTEL_USAGE_VERIFY"
 TIMEOUT = 60
+NOWHERE = "http://127.0.0.1:9"
 
 
 @click.command(name="verify-off", context_settings={"ignore_unknown_options": True})
@@ -71,7 +72,8 @@ def _watch_report(app: str, home: Path, *, by_file: bool) -> list[str]:
     signals = ("DO_NOT_TRACK", f"{app.upper()}_DO_NOT_TRACK", f"{app.upper()}_NO_USAGE_STATS", "OTEL_SDK_DISABLED",
                f"OTEL_USAGE_SUPPRESSED_{app.upper()}", f"{app.upper()}_CONFIG_ROOT", "XDG_CONFIG_HOME")  # fmt: skip
     environ = {key: value for key, value in os.environ.items() if key not in signals}
-    environ |= {"HOME": str(home), SETTINGS: _settings(log, app)}
+    # Should the gate be broken, its report goes no further than this machine.
+    environ |= {"HOME": str(home), SETTINGS: _settings(log, app), f"{app.upper()}_USAGE_STATS_SERVER": NOWHERE}
     if by_file:
         (config / OPT_OUT_FILE).touch()
     else:

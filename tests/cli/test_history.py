@@ -1,0 +1,94 @@
+"""`show` reads the local history, `forget` deletes it."""
+
+import json
+
+import pytest
+
+
+def line(number, **more):
+    """Return a line of the file."""
+    return json.dumps({"uuid": f"u{number}", "num_cpu": 2, "cpu_type": "AMD EPYC", "total_memory": 2**34, "gpu_count": 2,
+                       "gpu_type": "NVIDIA L4", "vllm_version": "0.32.0", "context": "LLM_CLASS", "log_time": number * 10**9,
+                       "dtype": "torch.float16", "enable_lora": False, **more}) + "\n"  # fmt: skip
+
+
+@pytest.fixture
+def history(config):
+    """A rotated history, with a torn line, a line twice, a heartbeat and a line that is no report."""
+    config.mkdir(parents=True)
+    (config / "usage_stats.json.1").write_text(line(1) + line(2))
+    (config / "usage_stats.json").write_text(
+        line(3) + '{"torn": \n' + line(3) + "7\n" + json.dumps({"uuid": "u3", "log_time": 4 * 10**9}) + "\n" + line(5, dtype="\x1b[31m")
+    )
+    return config
+
+
+@pytest.mark.usefixtures("history")
+def test_each_report_is_shown_once_oldest_first(command):
+    """The rotated file first; a torn line is passed over, what was written twice counts once."""
+    status, out, _ = command("show", "--json")
+
+    assert (status, [(entry["uuid"], entry["log_time"] // 10**9) for entry in json.loads(out)]) == (
+        0, [("u1", 1), ("u2", 2), ("u3", 3), ("u3", 4), ("u5", 5)],
+    )  # fmt: skip
+
+
+@pytest.mark.usefixtures("history")
+def test_the_newest_few_can_be_asked_for(command):
+    """By -n."""
+    _, out, _ = command("show", "-n", "2", "--json")
+
+    assert [entry["uuid"] for entry in json.loads(out)] == ["u3", "u5"]
+
+
+def test_people_get_a_table(command, history):
+    """One row a report; what was declared and is known stands together."""
+    status, out, _ = command("show", "-n", "3")
+    rows = [[cell.strip() for cell in text.split("│")[1:-1]] for text in out.splitlines() if text.startswith("│")]
+
+    assert (status, out.splitlines()[0].strip()) == (0, str(history / "usage_stats.json"))
+    assert [row[1:] for row in rows] == [
+        ["LLM_CLASS", "0.32.0", "2 x AMD EPYC, 16 GiB", "2 x NVIDIA L4", "dtype=torch.float16, enable_lora=False"],
+        ["heartbeat", "", "", "", ""],
+        ["LLM_CLASS", "0.32.0", "2 x AMD EPYC, 16 GiB", "2 x NVIDIA L4", "dtype=\\x1b[31m, enable_lora=False"],
+    ]
+
+
+def test_an_empty_history_is_said_to_be_so(command, config):
+    """With the file that would hold it."""
+    assert command("show") == (0, f"Nothing is recorded in {config}/usage_stats.json.\n", "")
+    assert command("show", "--json") == (0, "[]\n", "")
+
+
+@pytest.mark.parametrize("count", ["0", "-1", "x"])
+def test_a_count_that_makes_no_sense_is_refused(command, count):
+    """In one line, with exit status 2."""
+    status, out, err = command("show", "-n", count)
+
+    assert (status, out, err.count("\n")) == (2, "", 1)
+
+
+def test_forget_deletes_the_history_the_ledger_and_what_waits(shell, config):
+    """And says what is gone; a second time there is nothing."""
+    shell("report", VLLM_USAGE_STATS_SERVER="http://127.0.0.1:9")
+    (config / "usage_stats.json.1").touch()
+    (config / "usage_mode").write_text("local")
+    (config / "usage_outbox").mkdir(exist_ok=True)
+    (config / "usage_outbox" / "1.json").touch()
+    status, out, _ = shell("forget")
+    again = shell("forget")
+
+    assert (status, out.splitlines()) == (0, [
+        f"deleted {config}/{name}"
+        for name in ("usage_stats.json", "usage_stats.json.1", "usage_deliveries.json", "usage_outbox/1.json")
+    ])  # fmt: skip
+    assert again == (0, "There was nothing to delete.\n", "")
+    assert sorted(path.name for path in config.iterdir()) == ["usage_mode", "usage_outbox"]
+
+
+def test_what_can_not_be_deleted_is_named(command, config):
+    """In one line."""
+    (config / "usage_stats.json").mkdir(parents=True)
+    status, out, err = command("forget")
+
+    assert (status, out, err) == (1, "", f"otel-usage: can't delete {config}/usage_stats.json: Is a directory\n")

@@ -1,0 +1,104 @@
+"""`on`, `local`, `off`: set the mode, say what changed, and whether it holds."""
+
+import json
+import os
+import re
+import stat
+
+import pytest
+
+TIME = r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z"
+
+
+def test_off_stops_everything(shell, config, receiver):
+    """It leaves a file that other reporters of the app know as well, and deletes what waits."""
+    (config / "usage_outbox").mkdir(parents=True)
+    (config / "usage_outbox" / "1.json").touch()
+    status, out, err = shell("off")
+    report = shell("report", OTEL_EXPORTER_OTLP_ENDPOINT=receiver.url)
+
+    assert (status, err, out.splitlines()) == (0, "", [
+        f"created {config}/do_not_track",
+        f"wrote off to {config}/usage_mode",
+        f"deleted {config}/usage_outbox/1.json",
+        "vllm reports are off.",
+    ])  # fmt: skip
+    assert (report[0], receiver.received) == (1, [])
+    assert [stat.S_IMODE((config / name).stat().st_mode) for name in ("do_not_track", "usage_mode")] == [0o600, 0o600]
+
+
+def test_on_takes_back_what_off_did(shell, config):
+    """And notes the time, before which nothing is ever sent."""
+    shell("off")
+    status, out, _ = shell("on")
+
+    assert (status, sorted(os.listdir(config))) == (0, ["usage_mode"])
+    assert re.fullmatch(f"on {TIME}\n", (config / "usage_mode").read_text())
+    assert out.splitlines()[0::2] == [f"removed {config}/do_not_track", "vllm reports are on."]
+    assert json.loads(shell("status", "--json")[1])["mode"] == "on"
+
+
+def test_local_keeps_the_file_and_sends_nothing(shell, config, receiver):
+    """Until it is set again."""
+    shell("local")
+    status, _, _ = shell("report", OTEL_EXPORTER_OTLP_ENDPOINT=receiver.url)
+
+    assert (status, receiver.received, (config / "usage_mode").read_text()) == (0, [], "local\n")
+    assert (config / "usage_stats.json").exists()
+
+
+@pytest.mark.parametrize("text", ["", "mine", "written by otel-usage off; otel-usage on removes it\nand more"])
+def test_an_opt_out_that_off_did_not_create_stays(shell, config, text):
+    """It is named, since it still wins, and the exit status is 1."""
+    config.mkdir(parents=True)
+    (config / "do_not_track").write_text(text)
+    status, _, err = shell("on")
+
+    assert (status, (config / "do_not_track").read_text()) == (1, text)
+    assert err == f"vllm reports stay off all the same, because {config}/do_not_track is 'exists'.\n"
+
+
+def test_off_does_not_touch_an_opt_out_that_is_there(shell, config):
+    """Nor does a link in its place lead anywhere."""
+    config.mkdir(parents=True)
+    (config / "do_not_track").symlink_to(config / "nowhere")
+    status, out, _ = shell("off")
+
+    assert (status, (config / "do_not_track").is_symlink(), (config / "nowhere").exists()) == (0, True, False)
+    assert "created" not in out
+
+
+def test_another_signal_that_still_wins_is_named(shell):
+    """Here, one of the environment."""
+    status, _, err = shell("local", DO_NOT_TRACK="1")
+
+    assert (status, err) == (1, "vllm reports stay off all the same, because DO_NOT_TRACK is '1'.\n")
+
+
+@pytest.mark.usefixtures("made_up_app")
+def test_each_app_has_a_mode_of_its_own(shell, home):
+    """Turning one off leaves the other on."""
+    shell("--app", "myengine", "off")
+    modes = [json.loads(shell("--app", name, "status", "--json")[1])["mode"] for name in ("myengine", "vllm")]
+
+    assert modes == ["off", "on"]
+
+
+@pytest.mark.parametrize("mode", ["on", "local", "off"])
+def test_a_directory_that_can_not_be_written_is_one_line_with_the_cure(shell, home, mode):
+    """The environment works without a file."""
+    (home / ".config").touch()
+    status, out, err = shell(mode)
+
+    assert (status, out) == (1, "")
+    assert err == (
+        f"otel-usage: can't write {home}/.config/vllm: Not a directory; DO_NOT_TRACK=1 in the environment works without\n"
+    )
+
+
+def test_without_a_directory_it_says_what_to_set(command, monkeypatch):
+    """In one line."""
+    monkeypatch.setenv("HOME", "relative")
+    monkeypatch.setattr("otel_usage.consent._account_home", lambda: "")
+
+    assert command("off") == (1, "", "otel-usage: there is no directory to write to: set HOME to an absolute path\n")
