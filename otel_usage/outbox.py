@@ -32,6 +32,7 @@ LARGEST = 64 * 1024
 OLDEST = 30 * 24 * 3600.0
 LEASE = 60.0
 NANO = 10**9
+RELATIVE = os.open in os.supports_dir_fd and hasattr(os, "O_DIRECTORY")
 
 
 class Entry:
@@ -211,7 +212,7 @@ def _open_folder(directory: str) -> int:
 
     Raises OSError where it is not a directory of ours, or the system can't reach a file from a directory.
     """
-    if os.open not in os.supports_dir_fd or not hasattr(os, "O_DIRECTORY"):
+    if not RELATIVE:
         raise OSError(errno.ENOTSUP, "no files relative to a directory here")
     flags = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
     parent = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)

@@ -1,0 +1,154 @@
+"""Heartbeats: what a run has done so far, under the ids of its report."""
+
+import json
+import os
+import tracemalloc
+
+import pytest
+from myengine_app import APP
+
+from otel_usage import heartbeat as module
+from otel_usage.delivery import Gate
+from otel_usage.destination import Destination, resolve
+from otel_usage.heartbeat import Heartbeat
+from otel_usage.outbox import waiting
+from otel_usage.report import Report
+
+OPERATORS = Destination("otlp", "http://127.0.0.1:9/v1/traces", "http/protobuf", by_operator=True)
+
+
+@pytest.fixture
+def clock():
+    """A clock that is moved by hand."""
+
+    class Clock:
+        now = 1000.0
+
+        def __call__(self):
+            return self.now
+
+    return Clock()
+
+
+@pytest.fixture
+def beating(clock, receiver):
+    """A heartbeat of the made-up app to a receiver."""
+    gate = Gate(APP, resolve(APP, {"MYENGINE_USAGE_STATS_SERVER": receiver.url}, endpoint=None))
+    report = Report(APP, {"context": "API_SERVER", "batch": 8, "num_cpu": 2})
+    return report, Heartbeat(report, [(report, gate.destinations[0])], gate, 600.0, clock)
+
+
+@pytest.fixture
+def lines(home):
+    """Read the lines of the local file."""
+    return lambda: [json.loads(line) for line in (home / ".config/myengine/usage_stats.json").read_text().splitlines()]
+
+
+def test_a_heartbeat_has_the_runs_resource_its_uptime_and_its_runtime_facts(beating, clock, receiver, lines):
+    """In the file the run's uuid, the time and the runtime facts; over OTLP a span in a trace of its own."""
+    report, heartbeat = beating
+    clock.now += 600.9
+    heartbeat.beat({"requests": 7})
+    ((resource, span, attributes),) = receiver.only.spans
+    (line,) = lines()
+
+    assert line == {"uuid": report.facts["uuid"], "log_time": span.start_time_unix_nano, "requests": 7}
+    assert (span.name, span.parent_span_id, len(span.events)) == ("otel_usage.heartbeat", b"", 0)
+    assert int.from_bytes(span.trace_id, "big") != report.trace_id
+    assert attributes == {"otel_usage.uptime": 600, "myengine.runtime.requests": 7}
+    assert resource == {"service.name": "myengine", "service.instance.id": report.facts["uuid"], "myengine.config.batch": 8,
+                        "otel_usage.cpu.logical_count": 2}  # fmt: skip
+
+
+def test_two_destinations_get_the_ids_that_they_know(clock, receiver):
+    """So that neither can be joined with the other."""
+    gate = Gate(APP, [*resolve(APP, {"MYENGINE_USAGE_STATS_SERVER": receiver.url}, endpoint=None), OPERATORS])
+    report = Report(APP, {})
+    own = report.renamed()
+    heartbeat = Heartbeat(report, [(report, gate.destinations[0]), (own, OPERATORS)], gate, 600.0, clock)
+    made = [heartbeat._made(one, {}) for one in (report, own)]
+
+    assert [one.facts["uuid"] for one in made] == [report.facts["uuid"], own.facts["uuid"]]
+    assert made[0].trace_id != made[1].trace_id
+
+
+def test_while_the_server_does_not_answer_ever_fewer_are_sent(beating, receiver, lines):
+    """Up to an hour's; the lines are written all the same, and one heartbeat waits."""
+    _, heartbeat = beating
+    receiver.reply = (503, {}, b"")
+    sent = []
+    for _ in range(30):
+        before = len(receiver.received)
+        heartbeat.beat({})
+        sent.append(len(receiver.received) - before)
+
+    assert sent[:12] == [1, 0, 1, 0, 0, 0, 1, 0, 0, 0, 0, 0]
+    assert (len(lines()), sum(sent)) == (30, 6)
+
+
+def test_a_server_that_asks_to_wait_is_left_alone_for_so_long(beating, receiver):
+    """And then it is sent again."""
+    _, heartbeat = beating
+    receiver.reply = (429, {"retry-after": "6000"}, b"")
+    heartbeat.beat({})
+    for _ in range(10):
+        heartbeat.beat({})
+    quiet = len(receiver.received)
+    heartbeat.beat({})
+
+    assert (quiet, len(receiver.received)) == (1, 2)
+
+
+def test_of_what_waits_only_the_newest_is_kept(beating, receiver, home):
+    """A heartbeat is cumulative."""
+    _, heartbeat = beating
+    receiver.reply = (503, {}, b"")
+    for _ in range(20):
+        heartbeat.beat({})
+
+    assert len(waiting(str(home / ".config/myengine"))) == 1
+
+
+def test_opted_out_there_is_none(beating, receiver, home, monkeypatch):
+    """Neither in the file nor on the wire."""
+    _, heartbeat = beating
+    monkeypatch.setenv("DO_NOT_TRACK", "1")
+    heartbeat.beat({"requests": 7})
+
+    assert (receiver.received, list(home.iterdir())) == ([], [])
+
+
+def test_the_last_one_waits_for_a_later_run(beating, receiver, home, lines):
+    """At exit nothing is sent."""
+    _, heartbeat = beating
+    heartbeat.beat({"requests": 9}, final=True)
+
+    assert (receiver.received, len(waiting(str(home / ".config/myengine"))), lines()[0]["requests"]) == ([], 1, 9)
+
+
+def test_uptime_is_never_negative(beating, clock, receiver):
+    """Whatever the clock does."""
+    _, heartbeat = beating
+    clock.now -= 5000
+    heartbeat.beat({})
+
+    assert receiver.only.spans[0][2]["otel_usage.uptime"] == 0
+
+
+def test_many_heartbeats_grow_nothing(clock, monkeypatch, home):
+    """Memory, descriptors and the file stay within their bounds."""
+    gate = Gate(APP, [])
+    report = Report(APP, {})
+    heartbeat = Heartbeat(report, [], gate, 600.0, clock)
+    monkeypatch.setattr(module, "write", lambda made, _: len(made.line))
+    for _ in range(2000):
+        heartbeat.beat({"requests": 1})
+    tracemalloc.start()
+    before, descriptors = tracemalloc.get_traced_memory()[0], len(os.listdir("/proc/self/fd"))
+    for _ in range(5000):
+        clock.now += 600
+        heartbeat.beat({"requests": 1})
+    grown = tracemalloc.get_traced_memory()[0] - before
+    tracemalloc.stop()
+
+    assert (grown < 50_000, len(os.listdir("/proc/self/fd"))) == (True, descriptors)

@@ -1,0 +1,294 @@
+"""What waits to be sent: whole entries, each claimed by one, bounded, and nothing that is not ours."""
+
+import errno
+import fcntl
+import json
+import os
+import shutil
+import stat
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from otel_usage import outbox
+from otel_usage.exporters import line
+from otel_usage.outbox import claim, clear, depth, put, waiting
+
+VALUES = {"uuid": "u", "log_time": 1, "note": "x"}
+NOW = time.time_ns()
+
+
+@pytest.fixture
+def directory(tmp_path):
+    """The app's directory, which is there."""
+    (tmp_path / "config").mkdir(mode=0o700)
+    return str(tmp_path / "config")
+
+
+@pytest.fixture
+def leave(directory):
+    """Put an entry and leave it; return its name."""
+
+    def run(values=None, collected=NOW, kind="report", run="u"):
+        entry = put(directory, values or VALUES, collected=collected, kind=kind, run=run)
+        entry.leave()
+        return entry.name
+
+    return run
+
+
+def box(directory):
+    """Return the names in the outbox's folder."""
+    return sorted(os.listdir(os.path.join(directory, "usage_outbox")))
+
+
+def test_an_entry_is_a_private_file_that_names_its_time_inode_kind_and_run(directory, leave):
+    """In a directory of its own, with nothing left of its draft."""
+    name = leave()
+    path = os.path.join(directory, "usage_outbox", name)
+    found = os.stat(path)
+
+    assert name == f"{NOW:020d}.{found.st_ino}.report.u.json"
+    assert (json.loads(Path(path).read_text()), stat.S_IMODE(found.st_mode), box(directory)) == (VALUES, 0o600, [name])
+    assert stat.S_IMODE(os.stat(os.path.dirname(path)).st_mode) == 0o700
+
+
+def test_what_was_put_can_be_claimed_once(directory, leave):
+    """By one at a time; left, it can be claimed again; removed, it is gone."""
+    name = leave()
+    first = claim(directory, name)
+    second = claim(directory, name)
+    first.leave()
+    third = claim(directory, name)
+    third.remove()
+
+    assert (first.values, first.time, second, third.values) == (VALUES, NOW, None, VALUES)
+    assert (claim(directory, name), waiting(directory)) == (None, [])
+
+
+def test_an_entry_is_claimed_from_the_moment_it_has_its_name(directory):
+    """No other process sends what this one is about to send."""
+    entry = put(directory, VALUES, collected=NOW, kind="report", run="u")
+
+    assert (waiting(directory), claim(directory, entry.name)) == ([entry.name], None)
+    entry.leave()
+
+
+def test_a_dead_processs_claim_is_taken_over(directory, leave):
+    """Its lock is gone with it."""
+    name = leave()
+    code = "import sys, os; from otel_usage.outbox import claim; claim(*sys.argv[1:]); print('claimed', flush=True); sys.stdin.read()"
+    child = subprocess.Popen([sys.executable, "-c", code, directory, name], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    child.stdout.readline()
+    while_alive = claim(directory, name)
+    child.kill()
+    child.communicate()
+    after = claim(directory, name)
+    after.leave()
+
+    assert (while_alive, after.values) == (None, VALUES)
+
+
+def test_entries_are_listed_oldest_first_and_what_is_none_is_not(directory, leave):
+    """Drafts, what was set aside and strangers are no entries."""
+    names = [leave(collected=NOW + n) for n in (2, 1, 3)]
+    for stranger in ("x.json", "1.json", f"{NOW}.5.report.u.json.unreadable", f"{NOW}.5.ab.tmp", "a.b.c.d.json"):
+        open(os.path.join(directory, "usage_outbox", stranger), "w").close()
+
+    assert waiting(directory) == [names[1], names[0], names[2]]
+
+
+@pytest.mark.parametrize("content", [b"", b"{", b"[1]", b"\xff\xfe", b"7"])
+def test_what_can_not_be_read_is_set_aside_and_blocks_nothing(directory, leave, content):
+    """It keeps its content, for whoever wants to know."""
+    broken, whole = leave(collected=NOW), leave(collected=NOW + 1)
+    with open(os.path.join(directory, "usage_outbox", broken), "wb") as file:
+        file.write(content)
+    found = claim(directory, broken), claim(directory, whole)
+    found[1].leave()
+
+    assert (found[0], found[1].values) == (None, VALUES)
+    assert box(directory) == sorted([broken + ".unreadable", whole])
+
+
+def test_a_copied_home_sends_nothing(directory, leave, tmp_path):
+    """A copy's inode is not the one in its name; the copy is deleted, the original stays."""
+    name = leave()
+    shutil.copytree(directory, tmp_path / "copy")
+
+    assert claim(str(tmp_path / "copy"), name) is None
+    assert (box(str(tmp_path / "copy")), box(directory)) == ([], [name])
+
+
+def a_hard_link(path):
+    """Give it a second name."""
+    os.link(path, path + ".second")
+
+
+def another_user(path):
+    """Give it to somebody else."""
+    os.chown(path, 65534, 65534)
+
+
+def too_large(path):
+    """Let it grow."""
+    os.truncate(path, 65 * 1024)
+
+
+@pytest.mark.parametrize("spoil", [a_hard_link, another_user, too_large])
+def test_what_is_not_ours_alone_is_passed_over(directory, leave, spoil):
+    """It is neither sent nor touched."""
+    name = leave()
+    path = os.path.join(directory, "usage_outbox", name)
+    if spoil is another_user and os.geteuid() != 0:
+        os.chmod(path, 0)  # only root can give a file away; unreadable, it is passed over as well
+    else:
+        spoil(path)
+
+    assert (claim(directory, name), os.path.exists(path)) == (None, True)
+
+
+def test_a_link_a_fifo_and_a_directory_are_passed_over(directory, leave, tmp_path):
+    """Nothing is opened through a link, and nothing is waited for."""
+    leave()
+    folder = os.path.join(directory, "usage_outbox")
+    names = [f"{NOW}.{n}.report.u.json" for n in range(3)]
+    os.symlink("/etc/passwd", os.path.join(folder, names[0]))
+    os.mkfifo(os.path.join(folder, names[1]))
+    os.mkdir(os.path.join(folder, names[2]))
+
+    assert [claim(directory, name) for name in names] == [None, None, None]
+
+
+def test_an_outbox_that_is_a_link_is_not_followed(directory, tmp_path):
+    """Neither to read nor to write."""
+    (tmp_path / "elsewhere").mkdir()
+    os.symlink(tmp_path / "elsewhere", os.path.join(directory, "usage_outbox"))
+
+    with pytest.raises(OSError):  # noqa: PT011 -- ENOTDIR or ELOOP
+        put(directory, VALUES, collected=NOW, kind="report", run="u")
+
+    assert (waiting(directory), list((tmp_path / "elsewhere").iterdir())) == ([], [])
+
+
+def test_there_are_64_entries_at_most_and_the_oldest_go_first(directory, leave):
+    """Whatever the app, and however long it is offline."""
+    names = [leave(collected=NOW + n) for n in range(70)]
+
+    assert waiting(directory) == names[6:]
+
+
+def test_there_is_one_mebibyte_at_most(directory, leave):
+    """Large entries make room as well."""
+    names = [leave({"note": "x" * 60_000}, collected=NOW + n) for n in range(20)]
+    count, size, _ = depth(directory)
+
+    assert (count, size <= 2**20, waiting(directory)) == (17, True, names[3:])
+
+
+def test_an_entry_over_64_kib_is_not_put(directory):
+    """And leaves nothing behind."""
+    with pytest.raises(OSError, match="does not fit"):
+        put(directory, {"note": "x" * 70_000}, collected=NOW, kind="report", run="u")
+
+    assert box(directory) == []
+
+
+def test_what_is_older_than_30_days_goes(directory, leave):
+    """When the next entry is put."""
+    old, new = leave(collected=NOW), leave(collected=NOW + 1)
+    month = time.time() - 31 * 24 * 3600
+    os.utime(os.path.join(directory, "usage_outbox", old), (month, month))
+    newest = leave(collected=NOW + 2)
+
+    assert waiting(directory) == [new, newest]
+
+
+def test_of_a_runs_heartbeats_only_the_newest_waits(directory, leave):
+    """Its report waits beside it, and other runs' heartbeats."""
+    names = [leave(kind="report"), leave(kind="heartbeat", collected=NOW + 1), leave(kind="heartbeat", run="v", collected=NOW + 2),
+             leave(kind="heartbeat", collected=NOW + 3)]  # fmt: skip
+
+    assert waiting(directory) == [names[0], names[2], names[3]]
+
+
+@pytest.mark.parametrize("code", [errno.ENOSPC, errno.EROFS, errno.EDQUOT, errno.EIO])
+@pytest.mark.parametrize("call", ["write", "rename", "open", "mkdir"])
+def test_a_disk_that_can_not_take_it_leaves_nothing_behind(directory, monkeypatch, call, code):
+    """No draft and no descriptor."""
+    if call == "mkdir":
+        make = line.os.mkdir
+    before = len(os.listdir("/proc/self/fd"))
+
+    def fail(*_, **__):
+        raise OSError(code, "made to fail")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(outbox.os, call, fail)
+        with pytest.raises(OSError, match="made to fail"):
+            put(directory, VALUES, collected=NOW, kind="report", run="u")
+    left = box(directory) if os.path.exists(os.path.join(directory, "usage_outbox")) else []
+
+    assert (left, len(os.listdir("/proc/self/fd"))) == ([], before)
+    assert call != "mkdir" or line.os.mkdir is make
+
+
+def test_where_locks_do_not_work_an_entry_is_taken_over_after_a_lease(directory, leave, monkeypatch):
+    """By its age, never by a process's number."""
+
+    def fail(*_):
+        raise OSError(errno.ENOLCK, "no locks available")
+
+    monkeypatch.setattr(fcntl, "flock", fail)
+    name = leave()
+    young = claim(directory, name)
+    minute = time.time() - 61
+    os.utime(os.path.join(directory, "usage_outbox", name), (minute, minute))
+    old = claim(directory, name)
+    again = claim(directory, name)
+    old.leave()
+
+    assert (young, old.values, again) == (None, VALUES, None)
+
+
+def test_clearing_deletes_all_that_waits(directory, leave):
+    """What was set aside as well; and where nothing is, nothing happens."""
+    name = leave()
+    open(os.path.join(directory, "usage_outbox", name + ".unreadable"), "w").close()
+    gone = clear(directory)
+
+    assert (len(gone), box(directory), clear(directory), clear("/nonexistent")) == (2, [], [], [])
+
+
+def test_the_depth_is_told_with_the_oldests_time(directory, leave):
+    """For `status`."""
+    leave(collected=NOW)
+    leave(collected=NOW + 10**9)
+    count, size, oldest = depth(directory)
+
+    assert (count, size, oldest, depth("/nonexistent")) == (2, 2 * len(json.dumps(VALUES)), NOW / 10**9, (0, 0, None))
+
+
+CLAIM_ALL = """
+import sys, time
+from otel_usage.outbox import claim, waiting
+while names := waiting(sys.argv[1]):
+    for name in names:
+        entry = claim(sys.argv[1], name)
+        if entry is not None:
+            print(name, flush=True)
+            time.sleep(0.001)
+            entry.remove()
+"""
+
+
+def test_many_processes_claim_each_entry_exactly_once(directory, leave):
+    """None is sent twice, none is forgotten."""
+    names = [leave(collected=NOW + n, run=f"u{n}") for n in range(60)]
+    children = [subprocess.Popen([sys.executable, "-c", CLAIM_ALL, directory], stdout=subprocess.PIPE, text=True) for _ in range(4)]
+    claimed = [name for child in children for name in child.communicate(timeout=60)[0].split()]
+
+    assert sorted(claimed) == names

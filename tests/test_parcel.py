@@ -1,0 +1,233 @@
+"""A report for one destination, kept until it was taken or refused for good; and what other runs left."""
+
+import json
+import os
+import time
+
+import pytest
+from myengine_app import APP
+
+from otel_usage import UsageReporter
+from otel_usage.delivery import Gate
+from otel_usage.destination import Destination, resolve
+from otel_usage.outbox import waiting as names
+from otel_usage.parcel import Parcel, send_waiting, waiting
+from otel_usage.report import Report
+from otel_usage.settings import set_mode
+from otel_usage.table import HEARTBEAT
+
+PROTOBUF = {"content-type": "application/x-protobuf"}
+
+
+@pytest.fixture
+def directory(home):
+    """The app's directory."""
+    return str(home / ".config" / "myengine")
+
+
+@pytest.fixture
+def outbox(directory):
+    """Return the entries of the outbox."""
+
+    def read():
+        return [json.loads(open(os.path.join(directory, "usage_outbox", name)).read()) for name in names(directory)]
+
+    return read
+
+
+@pytest.fixture
+def gate(receiver):
+    """The gate of the made-up app with a receiver as its project."""
+    return Gate(APP, resolve(APP, {"MYENGINE_USAGE_STATS_SERVER": receiver.url}, endpoint=None))
+
+
+def parcel(gate, **facts):
+    """Return a parcel that is kept in the outbox."""
+    made = Parcel(Report(APP, {"quantization": "awq", **facts}), gate.destinations[0], gate)
+    made.keep()
+    return made
+
+
+def test_an_entry_is_flat_json_with_the_reports_ids_and_destination(gate, directory):
+    """Everything that is needed to send it again, and nothing secret."""
+    made = parcel(gate)
+    (name,) = names(directory)
+    with open(os.path.join(directory, "usage_outbox", name)) as file:
+        found = json.load(file)
+    made.leave()
+
+    assert found == {
+        "uuid": made.report.facts["uuid"], "log_time": made.report.facts["log_time"], "quantization": "awq",
+        "otel_usage.name": "otel_usage.report", "otel_usage.trace_id": f"{made.report.trace_id:032x}",
+        "otel_usage.span_id": f"{made.report.span_id:016x}",
+        "otel_usage.destination": f"project otlp {gate.destinations[0].url}",
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("reply", "done", "left"),
+    [((200, PROTOBUF, b""), True, 0), ((400, {}, b""), True, 0), ((503, {}, b""), False, 1), ((200, {}, b"<html>"), False, 1)],
+)
+def test_it_leaves_the_outbox_only_once_it_was_taken_or_refused_for_good(gate, directory, receiver, reply, done, left):
+    """All else is tried again."""
+    receiver.reply = reply
+
+    assert (parcel(gate).attempt(), len(names(directory))) == (done, left)
+
+
+def test_another_run_sends_what_this_one_could_not(gate, directory, receiver):
+    """Under the same ids, so that it counts once."""
+    receiver.reply = (503, {}, b"")
+    made = parcel(gate)
+    made.attempt()
+    receiver.reply = (200, PROTOBUF, b"")
+    (name,) = waiting(gate)
+    send_waiting(gate, name)
+    first, second = receiver.received
+
+    assert first.request == second.request
+    assert (names(directory), made.attempt()) == ([], True)
+    assert len(receiver.received) == 2
+
+
+def test_a_heartbeat_is_sent_as_one(gate, receiver):
+    """With its runtime facts on the span."""
+    report = Report(APP, {"uuid": "5be557ae-ae32-47db-958b-18a1c1cb19f1", "uptime": 600, "requests": 7, "batch": 8}, name=HEARTBEAT)
+    made = Parcel(report, gate.destinations[0], gate)
+    made.keep()
+    made.leave()
+    send_waiting(gate, waiting(gate)[0])
+    ((resource, span, attributes),) = receiver.only.spans
+
+    assert (span.name, resource["myengine.config.batch"]) == ("otel_usage.heartbeat", 8)
+    assert attributes == {"otel_usage.uptime": 600, "myengine.runtime.requests": 7}
+
+
+def spoil(directory, **changes):
+    """Change the one entry of the outbox in place."""
+    path = os.path.join(directory, "usage_outbox", names(directory)[0])
+    with open(path) as file:
+        values = json.load(file)
+    with open(path, "w") as file:
+        json.dump({key: value for key, value in {**values, **changes}.items() if value != "gone"}, file)
+
+
+def test_what_was_put_into_an_entry_by_another_hand_does_not_leave(gate, directory, receiver):
+    """It is admitted again, by the present table."""
+    parcel(gate).leave()
+    spoil(directory, secret="SECRET", batch="SECRET", scheduler="SECRET/PATH", **{"otel_usage.trace_state": "SECRET"})
+    send_waiting(gate, waiting(gate)[0])
+
+    assert b"SECRET" not in receiver.only.request.SerializeToString()
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [{"otel_usage.destination": "project otlp https://elsewhere.example.org/v1/traces"}, {"otel_usage.destination": 7},
+     {"otel_usage.trace_id": "xyz"}, {"otel_usage.span_id": "gone"}],
+)  # fmt: skip
+def test_an_entry_whose_destination_is_gone_is_deleted_unsent(gate, directory, receiver, changes):
+    """It never changes its destination; one without ids is none."""
+    parcel(gate).leave()
+    spoil(directory, **changes)
+    send_waiting(gate, waiting(gate)[0])
+
+    assert (receiver.received, names(directory)) == ([], [])
+
+
+def test_what_was_collected_before_reporting_was_turned_on_is_never_sent(gate, directory, receiver):
+    """The time of `on` counts, whatever waits."""
+    parcel(gate).leave()
+    set_mode(directory, "on")
+    later = parcel(gate, batch=8)
+    later.leave()
+    for name in waiting(gate):
+        send_waiting(gate, name)
+    ((resource, _, _),) = receiver.only.spans
+
+    assert (resource["service.instance.id"], names(directory)) == (later.report.facts["uuid"], [])
+
+
+@pytest.mark.parametrize("text", ["on 2999-01-01T00:00:00Z", "on 2026-99-99"])
+def test_a_time_in_the_future_or_no_time_lets_nothing_old_out(gate, directory, receiver, text):
+    """What can't be read counts as now."""
+    parcel(gate).leave()
+    with open(os.path.join(directory, "usage_mode"), "w") as file:
+        file.write(text)
+    send_waiting(gate, waiting(gate)[0])
+
+    assert (receiver.received, names(directory)) == ([], [])
+
+
+def test_what_is_older_than_30_days_is_deleted_unsent(gate, directory, receiver):
+    """By the time at which it was collected."""
+    parcel(gate, log_time=time.time_ns() - 31 * 24 * 3600 * 10**9).leave()
+    send_waiting(gate, waiting(gate)[0])
+
+    assert (receiver.received, names(directory)) == ([], [])
+
+
+@pytest.mark.parametrize("signal", ["DO_NOT_TRACK", "OTEL_USAGE_EXPORTER"])
+def test_nothing_is_put_and_nothing_sent_where_the_mode_is_not_on(gate, directory, receiver, monkeypatch, signal):
+    """What waits is deleted by the next report, and turning it on again never sends it."""
+    parcel(gate).leave()
+    with monkeypatch.context() as patch:
+        patch.setenv(signal, "none")
+        parcel(gate).leave()
+        between = len(names(directory))
+        UsageReporter(APP).report()
+    after = names(directory)
+
+    assert (between, after, receiver.received) == (1, [], [])
+
+
+def test_without_an_outbox_it_waits_in_memory(gate, directory, receiver):
+    """A disk that can't take it is no reason not to send."""
+    os.makedirs(directory)
+    with open(os.path.join(directory, "usage_outbox"), "w"):
+        pass
+    receiver.reply = (503, {}, b"")
+    made = parcel(gate)
+    first = made.attempt()
+    receiver.reply = (200, PROTOBUF, b"")
+
+    assert (first, made.attempt(), made.attempt.__self__.name, len(receiver.received)) == (False, True, None, 2)
+
+
+OUTAGE = """
+from otel_usage import UsageReporter
+import sys
+usage = UsageReporter("myengine", version="1", endpoint=sys.argv[1])
+usage.report(context="API_SERVER")
+usage.flush(10)
+"""
+
+
+def test_after_an_outage_every_report_arrives_once(run_python, receiver):
+    """Runs while the server is down, and one when it is back."""
+    receiver.reply = (503, {}, b"")
+    code = OUTAGE.replace("sys.argv[1]", repr(receiver.url))
+    for _ in range(5):
+        run_python(code)
+    down = len(receiver.received)
+    receiver.reply = (200, PROTOBUF, b"")
+    run_python(code)
+    taken = [received.spans[0] for received in receiver.received[-6:]]
+
+    assert down >= 5
+    assert len({(resource["service.instance.id"], span.span_id) for resource, span, _ in taken}) == 6
+
+
+def test_redirected_in_between_nothing_goes_to_the_other_destination(run_python, receiver):
+    """What waits for one is not sent to another."""
+    run_python(OUTAGE.replace("sys.argv[1]", repr("http://127.0.0.1:9")))
+    run_python(OUTAGE.replace("sys.argv[1]", repr(receiver.url)))
+
+    assert len(receiver.received) == 1
+
+
+def test_two_wires_to_one_url_are_two_destinations():
+    """An entry for one is none for the other."""
+    keys = {Destination("project", "https://s/x", wire, by_operator=False).key for wire in ("otlp", "json")}
+
+    assert keys == {"project otlp https://s/x", "project json https://s/x"}
