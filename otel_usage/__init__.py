@@ -3,7 +3,8 @@
 from otel_usage.app import App
 from otel_usage.environment import EnvironmentFact
 from otel_usage.facts import Fact
+from otel_usage.marker import child_env, suppress
 from otel_usage.reporter import UsageReporter
 from otel_usage.version import __version__
 
-__all__ = ["App", "EnvironmentFact", "Fact", "UsageReporter", "__version__"]
+__all__ = ["App", "EnvironmentFact", "Fact", "UsageReporter", "__version__", "child_env", "suppress"]

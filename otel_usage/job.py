@@ -12,6 +12,8 @@ from otel_usage.worker import jitter
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from otel_usage.delivery import Gate
     from otel_usage.destination import Destination
     from otel_usage.detect import Detection
@@ -25,14 +27,23 @@ class Job:
     """One report, run by the reporter's thread.
 
     given: what the app passed, admitted. keys: what it passed at all, which no detector may fill in.
-    gate: the consent and the destinations that hold for it.
+    gate: the consent and the destinations that hold for it. picked: tells whether this process reports at all.
+    may_leave: asked once, before the first attempt to send, whether anything of this run leaves.
     """
 
-    __slots__ = ("_attempts", "_detection", "_given", "_hurried", "_keys", "_pending", "attempted", "gate", "line_ok",
-                 "misfits", "pairs", "report", "written")  # fmt: skip
+    __slots__ = ("_attempts", "_detection", "_given", "_hurried", "_keys", "_may_leave", "_pending", "_picked",
+                 "attempted", "gate", "line_ok", "misfits", "pairs", "report", "written")  # fmt: skip
 
-    def __init__(self, given: dict[str, Scalar], keys: frozenset[str], gate: Gate) -> None:
-        self._given, self._keys, self.gate = given, keys, gate
+    def __init__(
+        self,
+        given: dict[str, Scalar],
+        keys: frozenset[str],
+        gate: Gate,
+        *,
+        picked: Callable[[], bool],
+        may_leave: Callable[[Gate], bool],
+    ) -> None:
+        self._given, self._keys, self.gate, self._picked, self._may_leave = given, keys, gate, picked, may_leave
         self._detection: Detection | None = None
         self._hurried = False
         self._pending: list[Parcel] = []
@@ -61,12 +72,16 @@ class Job:
     def run(self) -> None:
         """Do what is still to be done: the first time all of it, then what a destination did not take."""
         if self.report is None:
+            if not self._picked():
+                self.line_ok = True
+                return
             self.report = Report(self.gate.app, self._facts())
             written = write(self.report, self.gate)
             self.line_ok = written or not self.gate.may_record()
             self.written.set()
             self.misfits = len(misfits(self.report))
-            self.pairs = assign(self.report, self.gate, written=written)
+            if self.gate.destinations and self.gate.may_send() and self._may_leave(self.gate):
+                self.pairs = assign(self.report, self.gate, written=written)
             self._pending = [Parcel(*pair, self.gate) for pair in self.pairs]
             for parcel in self._pending:
                 parcel.keep()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import threading
+import weakref
 
 from otel_usage.admit import admit
 from otel_usage.app import CONTEXTS, App
@@ -11,6 +12,8 @@ from otel_usage.consent import OFF, ON
 from otel_usage.delivery import Gate
 from otel_usage.destination import resolve
 from otel_usage.job import Job, misfits
+from otel_usage.marker import is_marked, mark, win
+from otel_usage.notice import BEFORE_SEND, give
 from otel_usage.parcel import forget_waiting
 from otel_usage.report import Report, about_run
 from otel_usage.run import Run
@@ -36,7 +39,8 @@ class UsageReporter:
     app: an App, or its name with what else an App takes: version, endpoint, facts, contexts, wire.
     heartbeat: seconds between two heartbeats, give or take a tenth; 0 for none.
     strict: raise ValueError from `report` for what is not declared, instead of dropping and counting it;
-    None asks OTEL_USAGE_STRICT. logger: told at debug level what was dropped and what was not delivered.
+    None asks OTEL_USAGE_STRICT. logger: told at debug level what was dropped and what was not delivered, and once on
+    a machine, at level INFO, that reports leave it. notice: "before-send" lets them leave only in later runs.
 
     Raises ValueError, at construction, for a declaration that can't be used.
     """
@@ -53,7 +57,11 @@ class UsageReporter:
         heartbeat: float = 600.0,
         strict: bool | None = None,
         logger: Logger | None = None,
+        notice: str | None = None,
     ) -> None:
+        if notice not in (None, BEFORE_SEND):
+            message = f'notice= must be "{BEFORE_SEND}" or None'
+            raise ValueError(message)
         if isinstance(app, str):
             app = App(app, version=version, endpoint=endpoint, facts=facts, contexts=contexts, wire=wire)
         elif version is not None or endpoint is not None or facts or contexts is not CONTEXTS or wire != "otlp":
@@ -62,10 +70,19 @@ class UsageReporter:
         self.app = app
         self._dropped = 0
         self._strict = os.environ.get(STRICT) == "1" if strict is None else strict
-        self._logger = logger
-        self._lock = threading.Lock()
+        self._logger, self._notice = logger, notice
+        self._interval = heartbeat
         self._reported = False
-        self._run = Run(heartbeat, self._failed)
+        self._born = os.getpid()
+        self._forked = False
+        _note_forks(self)
+        self._begin()
+
+    def _begin(self) -> None:
+        """Begin in this process: a fork takes neither a thread nor the state of a lock along."""
+        self._process = os.getpid()
+        self._lock = threading.Lock()
+        self._run = Run(self._interval, self._failed)
 
     def report(
         self, facts: Mapping[str, object] | None = None, /, *, context: str | None = None, force: bool = False,
@@ -94,7 +111,9 @@ class UsageReporter:
             self._failed(error)
 
     def _start(self, given: Mapping[str, object], *, force: bool) -> None:
-        if self._reported and not force:
+        if self._process != os.getpid():
+            self._begin()
+        if not force and (self._reported or is_marked(self.app.name)):
             return
         gate = Gate(self.app, resolve(self.app, endpoint=self.app.endpoint))
         mode = gate.decide().mode
@@ -102,16 +121,28 @@ class UsageReporter:
             forget_waiting(self.app)
         if mode == OFF:
             return
-        job = Job(self._admit(given, strict=self._strict), frozenset(given), gate)
+        picked = (lambda: True) if force else self._is_picked
+        job = Job(
+            self._admit(given, strict=self._strict), frozenset(given), gate, picked=picked, may_leave=self._may_leave
+        )
         with self._lock:
             if self._reported and not force:
                 return
-            if not self._reported:
-                import atexit  # noqa: PLC0415 -- nothing is registered where nothing is reported
-
-                atexit.register(self._run.end)
             self._reported = True
+        if self._run.is_new:
+            import atexit  # noqa: PLC0415 -- nothing is registered where nothing is reported
+
+            atexit.register(self._run.end)
+        mark(self.app.name)
         self._run.add(job)
+
+    def _is_picked(self) -> bool:
+        """Tell, once the mark is set, whether this process reports: others may have been forked before it was."""
+        return (self._born == self._process and not self._forked) or win(self.app.name, self._born)
+
+    def _may_leave(self, gate: Gate) -> bool:
+        """Give the notice, and tell whether this run's reports may leave."""
+        return give(gate, self._logger) or self._notice != BEFORE_SEND
 
     def _admit(self, given: Mapping[str, object], *, strict: bool) -> dict[str, Scalar]:
         admitted, problems = admit(self.app, {**about_run(self.app), **given})
@@ -148,14 +179,15 @@ class UsageReporter:
         Returns whether every report of this process has its line and was taken, refused for good, or is not to be sent.
         """
         try:
-            return self._run.flush(timeout)
+            return self._process != os.getpid() or self._run.flush(timeout)
         except RuntimeError as error:
             self._failed(error)
             return False
 
     def close(self) -> None:
         """End the heartbeats, and wait until the line is in the local file, for at most 0.25 s; not for the network."""
-        self._run.close()
+        if self._process == os.getpid():
+            self._run.close()
 
     def __enter__(self) -> Self:
         """Return the reporter itself."""
@@ -171,3 +203,15 @@ class UsageReporter:
     def _log(self, message: str, detail: str) -> None:
         if self._logger is not None:
             self._logger.debug(message, detail)
+
+
+def _note_forks(reporter: UsageReporter) -> None:
+    """Have the reporter know of each fork, for as long as it lives: a hook at forks can't be taken back."""
+    alive = weakref.ref(reporter)
+
+    def note() -> None:
+        if (found := alive()) is not None:
+            found._forked = True  # noqa: SLF001 -- its own
+
+    if hasattr(os, "register_at_fork"):
+        os.register_at_fork(after_in_parent=note)

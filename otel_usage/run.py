@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 import time
 
@@ -29,10 +30,11 @@ class Run:
     interval: seconds between two heartbeats, give or take a tenth; 0 for none. on_error: told what a task raised.
     """
 
-    __slots__ = ("_heartbeat", "_interval", "_jobs", "_worker", "misfits", "runtime")
+    __slots__ = ("_heartbeat", "_interval", "_jobs", "_process", "_worker", "misfits", "runtime")
 
     def __init__(self, interval: float, on_error: Callable[[Exception], None]) -> None:
         self._interval = interval
+        self._process = os.getpid()
         self._worker = Worker(on_error)
         self._jobs: list[Job] = []
         self._heartbeat: Heartbeat | None = None
@@ -40,6 +42,11 @@ class Run:
         self.misfits = 0
         #: What the app says the run has done so far, admitted.
         self.runtime: dict[str, Scalar] = {}
+
+    @property
+    def is_new(self) -> bool:
+        """Whether it has had no job yet."""
+        return not self._jobs
 
     def add(self, job: Job) -> None:
         """Have a job done in the background. Raises RuntimeError where no thread can be started."""
@@ -101,6 +108,8 @@ class Run:
 
         A last heartbeat, with all that the run has done, waits in the outbox for a later run to send it.
         """
+        if self._process != os.getpid():  # a forked child, which runs its parent's exit handlers as well
+            return
         for job in self._jobs:
             job.hurry()
         self._wait_for_lines()

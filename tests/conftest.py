@@ -14,7 +14,8 @@ import hypothesis
 import pytest
 from receiver import GrpcReceiver, HttpReceiver
 
-from otel_usage import consent, reporter
+from otel_usage import consent, reporter, run
+from otel_usage.worker import Worker
 
 SUPPORT = Path(__file__).parent / "support"
 LOOPBACK = ("127.", "::1", "localhost")
@@ -69,7 +70,11 @@ def home(tmp_path, monkeypatch):
     monkeypatch.setenv("HOME", str(folder))
     monkeypatch.setattr(consent, "SYSTEM_DIRECTORY", str(tmp_path / "etc"))
     monkeypatch.setattr(reporter, "captured", {})
-    return folder
+    workers = []
+    monkeypatch.setattr(run, "Worker", lambda on_error: workers.append(Worker(on_error)) or workers[-1])
+    yield folder
+    for worker in workers:
+        worker.stop()
 
 
 @pytest.fixture

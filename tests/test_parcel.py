@@ -175,7 +175,8 @@ def test_nothing_is_put_and_nothing_sent_where_the_mode_is_not_on(gate, director
         patch.setenv(signal, "none")
         parcel(gate).leave()
         between = len(names(directory))
-        UsageReporter(APP).report()
+        with UsageReporter(APP) as usage:
+            usage.report()
     after = names(directory)
 
     assert (between, after, receiver.received) == (1, [], [])

@@ -8,7 +8,7 @@ from otel_usage import App, Fact, UsageReporter, testing
 
 def test_the_public_names_are_these():
     """What an adopter may import from the package."""
-    assert otel_usage.__all__ == ["App", "EnvironmentFact", "Fact", "UsageReporter", "__version__"]
+    assert otel_usage.__all__ == ["App", "EnvironmentFact", "Fact", "UsageReporter", "__version__", "child_env", "suppress"]
     assert sorted(otel_usage.__all__) == otel_usage.__all__
 
 
@@ -30,7 +30,7 @@ def test_the_signatures_are_these():
 
 def test_every_public_part_says_what_it_does():
     """Docstrings with a first line, on each public class and method."""
-    parts = [App, Fact, UsageReporter, otel_usage.EnvironmentFact, testing.capture]
+    parts = [getattr(otel_usage, name) for name in otel_usage.__all__ if name != "__version__"] + [testing.capture]
     methods = [m for part in parts for name, m in inspect.getmembers(part, callable) if not name.startswith("_")]
 
     assert [part for part in parts + methods if not inspect.getdoc(part)] == []

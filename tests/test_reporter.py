@@ -3,6 +3,7 @@
 import json
 import threading
 import time
+from pathlib import Path
 
 import pytest
 from myengine_app import APP
@@ -211,6 +212,66 @@ def test_a_logger_is_told_what_was_dropped(caplog):
     usage.flush()
 
     assert caplog.record_tuples == [("mine", logging.DEBUG, "dropped: secret is not declared for a report of myengine")]
+
+
+def test_runtime_facts_are_admitted_and_what_is_not_declared_is_counted():
+    """Facts declared for heartbeats, and no others."""
+    usage = UsageReporter(APP, strict=False)
+    usage.set_runtime(requests=7, batch=8, nonsense=1)
+    with pytest.raises(ValueError, match="batch is not declared for a heartbeat of myengine"):
+        UsageReporter(APP, strict=True).set_runtime(batch=8)
+
+    assert (usage._run.runtime, usage.dropped) == ({"requests": 7}, 2)
+
+
+def test_a_run_beats_while_it_lasts_and_not_after_it_was_closed(lines):
+    """With what was said last; give or take a tenth of the interval."""
+    usage = UsageReporter(APP, heartbeat=0.1)
+    usage.report()
+    usage.set_runtime(requests=7)
+    deadline = time.monotonic() + 5
+    while len(lines()) < 3 and time.monotonic() < deadline:
+        time.sleep(0.01)
+    usage.close()
+    time.sleep(0.05)
+    after = len(lines())
+    time.sleep(0.3)
+
+    assert len(lines()) == after >= 3
+    assert [line["requests"] for line in lines()[1:3]] == [7, 7]
+    assert {line["uuid"] for line in lines()} == {lines()[0]["uuid"]}
+
+
+def test_without_an_interval_there_are_no_heartbeats():
+    """It is 0 then."""
+    with UsageReporter(APP, heartbeat=0) as usage:
+        usage.report()
+        usage.flush()
+
+    assert usage._run._worker._due == []
+
+
+LAST = """
+    import sys
+    sys.path.insert(0, {support!r})
+    from myengine_app import APP
+    from otel_usage import UsageReporter
+    usage = UsageReporter(APP)
+    usage.report()
+    usage.flush()
+    usage.set_runtime(requests=9)
+"""
+
+
+@pytest.mark.parametrize(("end", "heartbeats"), [("", 1), ("raise SystemExit", 1), ("import os; os._exit(0)", 0)])
+def test_a_clean_exit_leaves_a_last_heartbeat(run_python, lines, end, heartbeats):
+    """Where the app has said what it did; a process that is killed leaves its report alone."""
+    support = str(Path(__file__).parent / "support")
+    done = run_python(LAST.format(support=support) + f"    {end}\n", OTEL_USAGE_EXPORTER="none")
+    found = lines()
+
+    assert (done.returncode, done.stdout, done.stderr, len(found)) == (0, "", "", 1 + heartbeats)
+    assert [line["requests"] for line in found[1:]] == [9] * heartbeats
 
 
 EXIT = """

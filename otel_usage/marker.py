@@ -1,0 +1,116 @@
+"""One report a run: the mark that a process leaves for its descendants, and the embedder's word to them.
+
+The mark is <APP>_USAGE_RUN=<random token>:<pid>:<start time>. It is heeded while that process lives and is this one or
+an ancestor; a pid of 0, which `child_env` gives to workers elsewhere, is always heeded; an empty mark begins a new run.
+"""
+
+from __future__ import annotations
+
+import os
+
+from otel_usage.app import is_name
+from otel_usage.consent import config_directory, environment_signals
+from otel_usage.exporters.line import APPEND, make_directory, open_own, try_lock
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+MOST_ANCESTORS = 64
+LOCK = "usage_run"
+
+
+def variable(app: str) -> str:
+    """Return the name of the environment variable that holds the mark."""
+    return f"{app.upper()}_USAGE_RUN"
+
+
+def is_marked(app: str, environ: Mapping[str, str] | None = None) -> bool:
+    """Tell whether this process, or one that it descends from, has reported in this run."""
+    parts = (os.environ if environ is None else environ).get(variable(app), "").split(":")
+    if len(parts) != 3 or not parts[1].isdigit():  # noqa: PLR2004 -- the three above
+        return False
+    pid, start = int(parts[1]), parts[2]
+    return pid == 0 or (pid in _ancestors() and start_time(pid) == start)
+
+
+def mark(app: str) -> None:
+    """Leave the mark for this process and its descendants."""
+    pid = os.getpid()
+    os.environ[variable(app)] = f"{os.urandom(8).hex()}:{pid}:{start_time(pid)}"
+
+
+def child_env(app: str) -> dict[str, str]:
+    """Return what workers of this run must have in their environment, where they do not inherit it.
+
+    app: the app's name. That is the opt-outs that are set here, and the mark that this run has reported.
+    """
+    found = {signal.name: signal.value for signal in environment_signals(app, os.environ) if signal.value is not None}
+    if is_marked(app):
+        found[variable(app)] = f"{os.environ[variable(app)].partition(':')[0]}:0:0"
+    return found
+
+
+def suppress(app: str, *, by: str) -> None:
+    """Turn an app's reporting off, in this process and its children, before or after it is imported.
+
+    app: its name. by: who says so; `otel-usage status` names it. Raises ValueError for what is no app's name.
+    """
+    if not is_name(app):
+        message = f"{app!r} is no app's name: it must match ^[a-z][a-z0-9_]{{0,31}}$"
+        raise ValueError(message)
+    os.environ[f"OTEL_USAGE_SUPPRESSED_{app.upper()}"] = by
+
+
+def win(app: str, parent: int) -> bool:
+    """Of the children that a process forked before any of them reported, pick this one or not.
+
+    parent: the process that they come from. The lock of the one that is picked is held until it ends, so that its
+    replacement may report again; where no lock can be had, each reports.
+    """
+    directory = config_directory(app)
+    if directory is None:
+        return True
+    try:
+        make_directory(directory)
+        _sweep(directory)
+        lock = open_own(os.path.join(directory, f"{LOCK}.{parent}.{start_time(parent)}.lock"), APPEND)
+    except OSError:
+        return True
+    if try_lock(lock) is False:
+        os.close(lock)
+        return False
+    return True
+
+
+def _sweep(directory: str) -> None:
+    """Delete the locks of runs that are over."""
+    for name in os.listdir(directory):
+        parts = name.split(".")
+        if parts[0] == LOCK and len(parts) == 4 and start_time(int(parts[1])) != parts[2]:  # noqa: PLR2004 -- as `win` names it
+            os.unlink(os.path.join(directory, name))
+
+
+def start_time(pid: int) -> str:
+    """Return when a process started, in the kernel's ticks since boot; empty where there is no such process."""
+    return (_stat(pid) or [""] * 20)[19]
+
+
+def _ancestors() -> list[int]:
+    """Return this process and those that it descends from, as far as they can be seen."""
+    found = [os.getpid(), os.getppid()]
+    while found[-1] > 1 and len(found) < MOST_ANCESTORS:
+        fields = _stat(found[-1])
+        if not fields:
+            break
+        found.append(int(fields[1]))
+    return found
+
+
+def _stat(pid: int) -> list[str]:
+    """Return the fields of /proc/<pid>/stat behind the name, which may hold anything; none where it can't be read."""
+    try:
+        with open(f"/proc/{pid}/stat", "rb") as file:
+            return file.read().rpartition(b")")[2].decode("ascii").split()
+    except OSError:
+        return []

@@ -1,0 +1,215 @@
+"""One report a run, however its processes come about; and the embedder's word to them."""
+
+import json
+import os
+import subprocess
+import sys
+
+import pytest
+
+from otel_usage import UsageReporter, child_env, marker, suppress
+from otel_usage.consent import decide
+from otel_usage.marker import is_marked, mark, start_time
+
+REPORT = """
+import multiprocessing, os, subprocess, sys, time
+from otel_usage import UsageReporter
+usage = UsageReporter("myengine", version="1")
+def report():
+    usage.report(context="API_SERVER")
+    usage.flush(5)
+def fresh():
+    other = UsageReporter("myengine", version="1")
+    other.report()
+    other.flush(5)
+def fork(function, times=1):
+    pids = []
+    for _ in range(times):
+        pid = os.fork()
+        if pid == 0:
+            function()
+            time.sleep(0.5 * (times > 1))
+            sys.exit(0)
+        pids.append(pid)
+    for pid in pids:
+        os.waitpid(pid, 0)
+"""
+WORKER = "from otel_usage import UsageReporter; u = UsageReporter('myengine'); u.report(); u.flush(5)"
+
+
+@pytest.fixture
+def reports(tmp_path, home):
+    """Run a program in a process of its own, and return the reports that it left."""
+
+    def run(code, **environment):
+        program = tmp_path / "program.py"
+        program.write_text(REPORT + code)
+        done = subprocess.run([sys.executable, "-W", "ignore::DeprecationWarning", program], env={**os.environ, **environment}, capture_output=True,
+                              text=True, timeout=60, check=False)  # fmt: skip
+        path = home / ".config/myengine/usage_stats.json"
+
+        assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+        return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
+
+    return run
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        "report(); report()",
+        "report(); fresh()",
+        "report(); fork(report); fork(fresh)",
+        "report(); fork(lambda: fork(report))",
+        f"report(); subprocess.run([sys.executable, '-c', {WORKER!r}], check=True)",
+        f"report(); subprocess.run(['sh', '-c', sys.executable + ' -c \"$0\"; true', {WORKER!r}], check=True)",
+        "fork(report, 4)",
+        "report(); fork(report, 4); report()",
+        "import threading\nthreads = [threading.Thread(target=report) for _ in range(8)]\n[t.start() for t in threads]\n[t.join() for t in threads]",
+        "if __name__ == '__main__':\n    report()\n    for m in ('fork', 'spawn', 'forkserver'):\n        p = multiprocessing.get_context(m).Process(target=fresh)\n        p.start(); p.join()",
+    ],
+    ids=["twice", "another reporter", "fork", "fork of a fork", "subprocess", "shell", "siblings forked before", "siblings after",
+         "threads", "multiprocessing"],
+)  # fmt: skip
+def test_a_run_makes_one_report(reports, code):
+    """Whichever of its processes and threads comes first."""
+    assert len(reports(code)) == 1
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        f"report(); subprocess.run([sys.executable, '-c', {WORKER!r}], env={{**os.environ, 'MYENGINE_USAGE_RUN': ''}}, check=True)",
+        "fork(report); fork(report)",
+        "report(); fork(lambda: usage.report(force=True) or usage.flush(5))",
+    ],
+    ids=["a mark that was emptied", "a replacement of a dead child", "forced"],
+)
+def test_a_new_run_reports_again(reports, code):
+    """Begun on purpose, after the one that reported has died, or forced."""
+    found = reports(code)
+
+    assert len({report["uuid"] for report in found}) == len(found) == 2
+
+
+def test_two_runs_side_by_side_both_report(reports, home):
+    """Neither is the other's ancestor."""
+    reports("report()")
+
+    assert len(reports("report()")) == 2
+
+
+@pytest.mark.parametrize(
+    ("value", "marked"),
+    [("", False), ("x", False), ("a:b:c", False), ("a:1", False), ("a:999999999:5", False), ("a:0:0", True), ("a:1:wrong", False),
+     (f"a:{os.getpid()}:{start_time(os.getpid())}", True), (f"a:{os.getppid()}:{start_time(os.getppid())}", True),
+     (f"a:{os.getpid()}:7", False)],
+)  # fmt: skip
+def test_a_mark_is_heeded_while_its_process_lives_and_is_an_ancestor(value, marked):
+    """By its number and start time together: numbers are used again."""
+    assert is_marked("myengine", {"MYENGINE_USAGE_RUN": value}) is marked
+
+
+def test_the_mark_is_random_and_never_the_reports_id(home):
+    """It tells nothing but that there was a report."""
+    mark("myengine")
+    first = os.environ["MYENGINE_USAGE_RUN"]
+    mark("myengine")
+    token, pid, start = os.environ["MYENGINE_USAGE_RUN"].split(":")
+
+    assert (len(token), int(pid), start) == (16, os.getpid(), start_time(os.getpid()))
+    assert first != os.environ["MYENGINE_USAGE_RUN"]
+
+
+def test_a_launcher_can_hand_the_mark_and_the_opt_outs_to_workers_elsewhere(monkeypatch):
+    """Where no environment is inherited, and no process is an ancestor."""
+    before = child_env("myengine")
+    monkeypatch.setenv("OTEL_USAGE_EXPORTER", "otlp")
+    usage = UsageReporter("myengine")
+    usage.report()
+    usage.flush()
+    monkeypatch.setenv("MYENGINE_NO_USAGE_STATS", "")
+    handed = child_env("myengine")
+    token = os.environ["MYENGINE_USAGE_RUN"].split(":")[0]
+
+    assert (before, handed) == (
+        {}, {"OTEL_USAGE_EXPORTER": "otlp", "MYENGINE_NO_USAGE_STATS": "", "MYENGINE_USAGE_RUN": f"{token}:0:0"},
+    )  # fmt: skip
+    assert is_marked("myengine", handed)
+
+
+def test_an_embedder_turns_an_app_off_and_is_named(monkeypatch):
+    """In this process and its children; others are as they were."""
+    monkeypatch.setenv("OTEL_USAGE_EXPORTER", "otlp")
+    monkeypatch.setenv("OTEL_USAGE_SUPPRESSED_MYENGINE", "")
+    monkeypatch.delenv("OTEL_USAGE_SUPPRESSED_MYENGINE")
+    suppress("myengine", by="ray")
+    decision = decide("myengine")
+
+    assert (decision.mode, decision.decided_by, decision.signal.value) == ("off", "OTEL_USAGE_SUPPRESSED_MYENGINE", "ray")
+    assert decide("vllm").mode == "on"
+    with pytest.raises(ValueError, match="is no app's name"):
+        suppress("My Engine", by="ray")
+
+
+@pytest.mark.parametrize("when", ["before", "after"])
+def test_suppression_holds_before_and_after_import(reports, when):
+    """Whichever comes first, nothing is reported, in no child either."""
+    code = {
+        "before": "import otel_usage; otel_usage.suppress('myengine', by='ray'); report(); fork(fresh)",
+        "after": f"import otel_usage; otel_usage.suppress('myengine', by='ray'); subprocess.run([sys.executable, '-c', {WORKER!r}])",
+    }[when]
+
+    assert reports(code) == []
+
+
+def test_without_a_directory_or_a_lock_each_reports(monkeypatch, home):
+    """There is nothing by which to pick one."""
+    monkeypatch.setattr(marker, "config_directory", lambda _: None)
+    nowhere = marker.win("myengine", 1)
+    monkeypatch.setattr(marker, "config_directory", lambda _: "/proc/nowhere")
+
+    assert (nowhere, marker.win("myengine", 1)) == (True, True)
+
+
+def test_the_locks_of_runs_that_are_over_are_deleted(home):
+    """When the next one is picked."""
+    directory = home / ".config/myengine"
+    directory.mkdir(parents=True)
+    (directory / "usage_run.999999999.5.lock").touch()
+    marker.win("myengine", os.getpid())
+
+    assert [path.name for path in directory.iterdir()] == [f"usage_run.{os.getpid()}.{start_time(os.getpid())}.lock"]
+
+
+FORKS = """
+import threading
+report()
+done = threading.Event()
+def hammer():
+    while not done.is_set():
+        usage.report()
+        usage.set_runtime()
+thread = threading.Thread(target=hammer)
+thread.start()
+for _ in range(150):
+    pid = os.fork()
+    if pid == 0:
+        usage.report()
+        usage.close()
+        usage.flush(0.1)
+        os._exit(7)
+    for _ in range(200):
+        if os.waitpid(pid, os.WNOHANG)[0]:
+            break
+        time.sleep(0.01)
+    else:
+        raise SystemExit("a forked child hangs")
+done.set()
+thread.join()
+"""
+
+
+def test_many_forks_under_load_hang_nothing_and_report_once(reports):
+    """A lock that another thread held at the fork, a thread that is not there: neither stops a child."""
+    assert len(reports(FORKS)) == 1
