@@ -20,7 +20,7 @@ from otel_usage.exporters.line import SAFELY, make_directory, try_lock
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
 DIRECTORY = "usage_outbox"
 ENDING = ".json"
@@ -65,8 +65,10 @@ class Entry:
 
     def leave(self) -> None:
         """Give the claim up."""
-        os.close(self._file)
-        os.close(self._directory)
+        try:
+            os.close(self._file)
+        finally:
+            os.close(self._directory)
 
 
 def put(directory: str, values: Mapping[str, object], *, collected: int, kind: str, run: str) -> Entry:
@@ -115,8 +117,6 @@ def claim(directory: str, name: str) -> Entry | None:
 
     What can't be read is set aside, what is a copy of an entry is deleted. Raises OSError where that fails.
     """
-    import json  # noqa: PLC0415 -- only where something is sent
-
     folder = _open_folder(directory)
     try:
         file = os.open(name, os.O_RDWR | SAFELY, dir_fd=folder)
@@ -124,22 +124,34 @@ def claim(directory: str, name: str) -> Entry | None:
         os.close(folder)
         return None
     entry = Entry(name, {}, folder, file)
+    try:
+        verdict = _examine(entry, file)
+    except BaseException:
+        entry.leave()
+        raise
+    if verdict is not None:
+        verdict()
+        return None
+    return entry
+
+
+def _examine(entry: Entry, file: int) -> Callable[[], None] | None:
+    """Take the lock and read the entry; return what is to be done with one that can't be sent."""
+    import json  # noqa: PLC0415 -- only where something is sent
+
     found = os.fstat(file)
     if not _is_ours(found) or not _is_free(file, found):
-        entry.leave()
-        return None
-    if _parts(name)[1] != found.st_ino:
-        entry.remove()
-        return None
+        return entry.leave
+    if _parts(entry.name)[1] != found.st_ino:
+        return entry.remove
     try:
         values = json.loads(os.read(file, LARGEST))
     except ValueError:
-        values = None
+        return entry.set_aside
     if not isinstance(values, dict):
-        entry.set_aside()
-        return None
+        return entry.set_aside
     entry.values = values
-    return entry
+    return None
 
 
 def _is_ours(found: os.stat_result) -> bool:
@@ -166,12 +178,12 @@ def waiting(directory: str) -> list[str]:
     """Return the names of the entries, oldest first; none where there is no outbox."""
     try:
         folder = _open_folder(directory)
+        try:
+            return _names(folder)
+        finally:
+            os.close(folder)
     except OSError:
         return []
-    try:
-        return _names(folder)
-    finally:
-        os.close(folder)
 
 
 def depth(directory: str) -> tuple[int, int, float | None]:
@@ -220,9 +232,12 @@ def _open_folder(directory: str) -> int:
         folder = os.open(DIRECTORY, flags, dir_fd=parent)
     finally:
         os.close(parent)
-    if os.fstat(folder).st_uid != os.geteuid():
+    try:
+        if os.fstat(folder).st_uid != os.geteuid():
+            raise PermissionError(errno.EPERM, "the outbox belongs to another user")  # noqa: TRY301 -- closed below
+    except BaseException:
         os.close(folder)
-        raise PermissionError("the outbox belongs to another user")
+        raise
     return folder
 
 

@@ -1,0 +1,128 @@
+"""What happens in production: calls that fail, processes that are killed. Nothing raises, nothing acknowledged is lost."""
+
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+
+FAULTS = """
+import errno, os, sys, threading
+import otel_usage.exporters.line, otel_usage.outbox
+from otel_usage import UsageReporter
+CALLS = ("open", "write", "fstat", "mkdir", "stat", "lseek", "read", "rename", "replace", "unlink", "listdir", "close", "lstat",
+         "ftruncate", "utime")
+ERRORS = ("ENOSPC", "EDQUOT", "EIO", "EROFS", "EACCES", "EPERM", "EMFILE", "ENFILE", "ESTALE", "EINTR", "EAGAIN", "ENOLCK",
+          "ELOOP", "ENOMEM", "EFBIG")
+FILES = (otel_usage.exporters.line.__file__, otel_usage.outbox.__file__)
+fault = [None, 0]
+def failing(name):
+    real = getattr(os, name)
+    def call(*arguments, **more):
+        if fault[0] == name and sys._getframe(1).f_code.co_filename in FILES:
+            if name == "close":
+                real(*arguments, **more)
+            raise OSError(getattr(errno, fault[1]), "made to fail")
+        return real(*arguments, **more)
+    return call
+for name in CALLS:
+    setattr(os, name, failing(name))
+usage = UsageReporter("myengine", version="1", heartbeat=0)
+sent = 0
+for name in CALLS:
+    for error in ERRORS:
+        fault[:] = name, error
+        usage.report(context="API_SERVER", force=True)
+        usage.flush(10)
+        sent += 1
+fault[:] = None, 0
+print(sent)
+"""
+
+
+@pytest.mark.slow
+def test_whatever_call_of_the_file_and_the_outbox_fails_the_report_is_sent(run_python, receiver, home, monkeypatch):
+    """Each of 15 calls with each of 15 errors: nothing raises or is printed, and the operator's server gets every report."""
+    done = run_python(FAULTS, MYENGINE_USAGE_STATS_SERVER=receiver.url)
+    uuids = {resource["service.instance.id"] for received in receiver.received for resource, _, _ in received.spans}
+
+    assert (done.stderr, done.stdout) == ("", "225\n")
+    assert len(uuids) == 225
+
+
+WRITE = """
+import sys
+from otel_usage.exporters.line import append_line
+number = 0
+while True:
+    text = f'{{"id": "{sys.argv[2]}-{number}", "pad": "{"x" * int(sys.argv[3])}"}}'
+    append_line(sys.argv[1], text, max_bytes=0)
+    print(f"{sys.argv[2]}-{number}", flush=True)
+    number += 1
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("size", "rounds"), [(1_100, 12), (64_000, 8)])
+def test_no_acknowledged_line_is_lost_when_writers_are_killed(tmp_path, size, rounds):
+    """Writers that are killed at random moments: every line that was told to be written is there, and parses."""
+    path = tmp_path / "usage_stats.json"
+    acknowledged = []
+    for number in range(rounds):
+        writers = [subprocess.Popen([sys.executable, "-c", WRITE, str(path), f"{number}.{n}", str(size)], stdout=subprocess.PIPE, text=True)
+                   for n in range(8)]  # fmt: skip
+        time.sleep(0.25 + random.Random(number).random() / 10)
+        for writer in writers:
+            writer.send_signal(signal.SIGKILL)
+        acknowledged += [line for writer in writers for line in writer.communicate(timeout=20)[0].splitlines(keepends=True)]
+    whole = {line.strip() for line in acknowledged if line.endswith("\n")}
+    found, torn = set(), 0
+    for line in path.read_text().splitlines():
+        try:
+            entry = json.loads(line)
+        except ValueError:
+            torn += 1
+            continue
+        assert entry["pad"] == "x" * size
+        found.add(entry["id"])
+
+    assert len(whole) > rounds
+    assert whole - found == set()
+    assert torn <= 8 * rounds
+
+
+REPORT = """
+from otel_usage import UsageReporter
+usage = UsageReporter("myengine", version="1", endpoint={url!r}, heartbeat=0)
+while True:
+    usage.report(context="API_SERVER", force=True)
+    usage.flush(5)
+"""
+
+
+@pytest.mark.slow
+def test_what_a_killed_process_could_not_deliver_a_later_one_does(run_python, receiver, home):
+    """Every line of the file arrives, and none that is not in it; each counted once."""
+    for number in range(10):
+        child = subprocess.Popen([sys.executable, "-c", REPORT.format(url=receiver.url)])
+        time.sleep(0.3 + random.Random(number).random() / 5)
+        child.kill()
+        child.wait()
+    run_python(f"""
+        from otel_usage import UsageReporter
+        usage = UsageReporter("myengine", version="1", endpoint={receiver.url!r})
+        usage.report()
+        usage.flush(20)
+    """)  # fmt: skip
+    lines = [json.loads(line) for line in (home / ".config/myengine/usage_stats.json").read_text().splitlines() if line.endswith("}")]
+    waiting = os.listdir(home / ".config/myengine/usage_outbox")
+    arrived = {resource["service.instance.id"] for received in receiver.received for resource, _, _ in received.spans}
+
+    # A process that is killed between the line and the outbox had not begun to send: at most one each.
+    assert len({line["uuid"] for line in lines} - arrived) <= 10
+    assert arrived <= {line["uuid"] for line in lines}
+    assert [name for name in waiting if name.endswith(".json")] == []
