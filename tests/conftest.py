@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import _thread
+import atexit
 import os
 import subprocess
 import sys
 import textwrap
 import threading
+import time
 from pathlib import Path
 
 import hypothesis
 import pytest
 from receiver import GrpcReceiver, HttpReceiver
 
-from otel_usage import consent, reporter, run
-from otel_usage.worker import Worker
+from otel_usage import consent, reporter
+from otel_usage.run import Run
 
 SUPPORT = Path(__file__).parent / "support"
 LOOPBACK = ("127.", "::1", "localhost")
@@ -52,10 +54,22 @@ if threading.gettrace() is not None:
     _thread.start_new_thread = _start_measured
 
 
+def _left_at_home():
+    """Return what stands in the real home of all that a test could leave there."""
+    directories = [Path.home() / ".config" / app for app in ("vllm", "myengine")]
+    return {path: path.stat().st_mtime_ns for directory in directories for path in directory.rglob("*")}
+
+
+BEFORE = _left_at_home()
+
+
 def pytest_sessionfinish(session, exitstatus):
-    """A test that was skipped did not pass: what it needs is missing, and the run fails."""
+    """Fail a run that skipped a test, since what it needs is missing, or that left a file in the real home."""
     reporter = session.config.pluginmanager.get_plugin("terminalreporter")
-    if exitstatus == 0 and reporter.stats.get("skipped"):
+    left = [str(path) for path, changed in _left_at_home().items() if BEFORE.get(path) != changed]
+    if left:
+        reporter.write_line(f"left in the real home: {', '.join(left)}", red=True)
+    if exitstatus == 0 and (left or reporter.stats.get("skipped")):
         session.exitstatus = pytest.ExitCode.TESTS_FAILED
 
 
@@ -70,11 +84,15 @@ def home(tmp_path, monkeypatch):
     monkeypatch.setenv("HOME", str(folder))
     monkeypatch.setattr(consent, "SYSTEM_DIRECTORY", str(tmp_path / "etc"))
     monkeypatch.setattr(reporter, "captured", {})
-    workers = []
-    monkeypatch.setattr(run, "Worker", lambda on_error: workers.append(Worker(on_error)) or workers[-1])
+    runs = []
+    monkeypatch.setattr(reporter, "Run", lambda *arguments: runs.append(Run(*arguments)) or runs[-1])
     yield folder
-    for worker in workers:
-        worker.stop()
+    for run in runs:
+        atexit.unregister(run.end)  # it would write into the real home
+        run._worker.stop()
+    end = time.monotonic() + 10
+    while any(run._worker._alive for run in runs) and time.monotonic() < end:
+        time.sleep(0.001)  # what it still writes belongs into this test's home
 
 
 @pytest.fixture

@@ -103,7 +103,7 @@ def test_a_url_is_shown_without_user_and_query(url, shown):
     [
         ("http://localhost:4318", True), ("http://LOCALHOST", True), ("http://127.0.0.1", True), ("http://127.9.9.9:1/x", True),
         ("http://[::1]:4318/x", True), ("http://u:p@127.0.0.1", True), ("http://localhost.example.org", False),
-        ("http://127.0.0.1.example.org", False), ("http://127.0.0.1@example.org", False), ("http://128.0.0.1", False),
+        ("http://127.0.0.1.example.org", False), ("http://127.0.0.1@example.org", False), ("http://128.0.0.1", False), ("http://evil.example.org#@localhost", False),
         ("http://127.0.0.256", False), ("http://[::2]", False), ("http://0.0.0.0", False), ("", False),
     ],
 )  # fmt: skip

@@ -62,8 +62,8 @@ class Connection:
         for behind, (family, kind, protocol, _, address) in enumerate(addresses):
             if not self._allowed():
                 raise ExchangeError("not sent: stopped by the opt-out")
-            self._socket = socket.socket(family, kind, protocol)
             try:
+                self._socket = socket.socket(family, kind, protocol)  # fails too: a kernel may lack the family
                 # A share each, so that an address that swallows everything leaves time for the next.
                 self._socket.settimeout(self._remaining() / (len(addresses) - behind))
                 self._socket.connect(address)
@@ -88,6 +88,8 @@ class Connection:
         if not 200 <= status < 300:  # noqa: PLR2004 -- HTTP's own class of success
             message = f"the proxy answered {status}"
             raise ExchangeError(message)
+        if self._read:  # else the proxy could put a reply there, which we'd take for the origin's own
+            raise ExchangeError("the proxy said more than was asked of it")
 
     def _secure(self, host: str) -> None:
         import ssl  # noqa: PLC0415 -- 20 ms, only where it is asked for
@@ -98,7 +100,7 @@ class Connection:
         context.load_default_certs()
         if self._socket is not None:
             self._socket.settimeout(self._remaining())
-            self._socket = context.wrap_socket(self._socket, server_hostname=host)
+            self._socket = context.wrap_socket(self._socket, server_hostname=host, suppress_ragged_eofs=False)
 
     def send(self, data: bytes) -> None:
         """Send all of it."""
@@ -109,19 +111,28 @@ class Connection:
     def reply(self) -> Reply:
         """Read one reply, passing over interim ones."""
         status, headers = self._head()
-        while 100 <= status < 200:  # noqa: PLR2004 -- HTTP's own class of interim replies
-            status, headers = self._head()
         return Reply(status, headers, self._body(status, headers))
 
     def _head(self) -> tuple[int, dict[str, str]]:
+        status, headers = self._any_head()
+        while status < 200:  # noqa: PLR2004 -- those below are HTTP's interim replies
+            status, headers = self._any_head()
+        return status, headers
+
+    def _any_head(self) -> tuple[int, dict[str, str]]:
         head = self._until_mark(b"\r\n\r\n").decode("latin-1")
         first, *lines = head.split("\r\n")
         version, _, rest = first.partition(" ")
-        status = rest[:3]
-        if version not in ("HTTP/1.0", "HTTP/1.1") or not (status.isascii() and status.isdigit() and len(status) == 3):  # noqa: PLR2004
+        status = rest.partition(" ")[0]
+        if version not in ("HTTP/1.0", "HTTP/1.1") or len(status) != 3 or not "100" <= status <= "599":  # noqa: PLR2004
             raise ExchangeError(NOT_HTTP)
-        pairs = (line.partition(":") for line in lines)
-        return int(status), {name.strip().lower(): value.strip() for name, _, value in pairs}
+        headers: dict[str, str] = {}
+        for name, _, value in (line.partition(":") for line in lines):
+            key, text = name.strip().lower(), value.strip()
+            if key == "content-length" and headers.get(key, text) != text:
+                raise ExchangeError(NOT_HTTP)
+            headers[key] = text
+        return _number(status, 10), headers
 
     def _body(self, status: int, headers: dict[str, str]) -> bytes:
         if status in (204, 304):
@@ -136,7 +147,8 @@ class Connection:
     def _chunks(self) -> Iterator[bytes]:
         while size := _number(self._until_mark(b"\r\n").split(b";")[0].decode("latin-1"), 16):
             yield self._exactly(size)
-            self._until_mark(b"\r\n")
+            if self._exactly(2) != b"\r\n":
+                raise ExchangeError(NOT_HTTP)
         while self._until_mark(b"\r\n"):
             pass  # a trailer, which counts against the bound as all else does
 

@@ -17,11 +17,15 @@ if TYPE_CHECKING:
 
     from otel_usage.exporters.proxy import Proxy
 
+__all__ = ["ExchangeError", "Reply", "post"]
+
 PORTS = {"http": 80, "https": 443}
 LATE = "no answer in time"
 
 
-def post(url: str, body: bytes, headers: Mapping[str, str], *, timeout: float, allowed: Callable[[], bool]) -> Reply:
+def post(
+    url: str, body: bytes, headers: Mapping[str, str], *, timeout: float = 5.0, allowed: Callable[[], bool]
+) -> Reply:
     """Post `body` with exactly these headers, host and content-length, and return the reply; never follow a redirect.
 
     timeout: seconds for everything, from the look-up of the name to the last byte. allowed: asked right before each
@@ -99,5 +103,5 @@ def _in_words(error: OSError) -> str:
     ]
     if ssl := sys.modules.get("ssl"):
         kinds[:0] = [(ssl.SSLCertVerificationError, "the server's certificate can't be verified")]
-        kinds += [(ssl.SSLError, "no secure connection (TLS) could be made")]
+        kinds += [(ssl.SSLEOFError, BROKEN), (ssl.SSLError, "no secure connection (TLS) could be made")]
     return next((words for kind, words in kinds if isinstance(error, kind)), "no connection could be made")

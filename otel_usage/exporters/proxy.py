@@ -8,10 +8,12 @@ from otel_usage.loopback import is_loopback
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
+    from ipaddress import IPv4Network, IPv6Network
 
 SUFFIX = "_proxy"
-DEFAULT_PORT = 8080
+DEFAULT_PORT = 80
+UNUSABLE = "not sent: the proxy that is set can't be used, only http:// ones can"
 
 
 class ProxyError(Exception):
@@ -33,13 +35,16 @@ def choose(url: str, environ: Mapping[str, str] | None = None) -> Proxy | None:
     Raises ProxyError where a variable applies that can't be used: nothing is sent then, never directly.
     """
     environ = os.environ if environ is None else environ
-    if is_loopback(url) or not any(name.lower().endswith(SUFFIX) for name in environ):
+    if not any(name.lower().endswith(SUFFIX) for name in environ):
         return None
     from urllib.parse import urlsplit  # noqa: PLC0415 -- only where a proxy is set
 
     parts, named = urlsplit(url), _named(environ)
     chosen = named.get(parts.scheme) or named.get("all")
-    if not chosen or _bypassed(parts.hostname or "", parts.port, named.get("no", "")):
+    # Of the URL only what is connected to: a fragment may look like a host of this machine.
+    if not chosen or is_loopback(f"{parts.scheme}://{parts.netloc}"):
+        return None
+    if _bypassed((parts.hostname or "").rstrip("."), parts.port, named.get("no", "")):
         return None
     return _parse(chosen)
 
@@ -48,46 +53,54 @@ def _named(environ: Mapping[str, str]) -> dict[str, str]:
     """Return the proxies by scheme; lower case wins, and a server's CGI variable is not one."""
     named = {}
     for name, value in sorted(environ.items()):  # upper case sorts first
-        if not name.lower().endswith(SUFFIX):
-            continue
-        if name != "HTTP_PROXY" or "REQUEST_METHOD" not in environ:
-            named[name.lower().removesuffix(SUFFIX)] = value.strip()
+        lower = name.lower()
+        by_a_client = lower == "http_proxy" != name and "REQUEST_METHOD" in environ
+        if lower.endswith(SUFFIX) and not by_a_client:
+            named[lower.removesuffix(SUFFIX)] = value.strip()
     return named
 
 
 def _bypassed(host: str, port: int | None, no_proxy: str) -> bool:
     """Tell whether no_proxy has the host: *, a name or the end of one, with or without a port, a block of addresses."""
-    for entry in no_proxy.replace(" ", ",").lower().split(","):
-        if entry == "*" or (entry and _within(host, entry)):
-            return True
-        suffix = entry.removeprefix("*").lstrip(".")
-        if suffix and any(name == suffix or name.endswith(f".{suffix}") for name in (host, f"{host}:{port}")):
-            return True
-    return False
-
-
-def _within(host: str, entry: str) -> bool:
     import ipaddress  # noqa: PLC0415 -- only where a proxy is set
 
+    entries = no_proxy.replace(",", " ").lower().split()
+    place = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+    if "*" in entries or place in entries:
+        return True
     try:
-        return ipaddress.ip_address(host) in ipaddress.ip_network(entry.strip("[]"), strict=False)
+        address = ipaddress.ip_address(host)
     except ValueError:
-        return False
+        ends = [f".{entry.removeprefix('*').strip('.')}" for entry in entries]
+        return any(f".{name}".endswith(end) for name in (host, place) for end in ends)
+    return any(address in block for block in _blocks(entries))
+
+
+def _blocks(entries: list[str]) -> Iterator[IPv4Network | IPv6Network]:
+    """Yield the entries that are addresses or blocks of them."""
+    import ipaddress  # noqa: PLC0415 -- only where a proxy is set
+
+    for entry in entries:
+        try:
+            yield ipaddress.ip_network(entry.strip("[]"), strict=False)
+        except ValueError:
+            continue
 
 
 def _parse(text: str) -> Proxy:
     from base64 import b64encode  # noqa: PLC0415 -- only where a proxy is used
     from urllib.parse import unquote_to_bytes, urlsplit  # noqa: PLC0415 -- the same
 
+    if not text.isprintable():  # urlsplit would leave line ends out, and so find another host
+        raise ProxyError(UNUSABLE)
     try:
         parts = urlsplit(text if "://" in text else f"http://{text}")
-        host, port = parts.hostname, parts.port
+        host, port = parts.hostname, DEFAULT_PORT if parts.port is None else parts.port
     except ValueError:
-        host = None
-    if host is None or parts.scheme != "http":
-        message = "not sent: the proxy that is set can't be used, only http:// ones can"
-        raise ProxyError(message)
+        raise ProxyError(UNUSABLE) from None
+    if parts.scheme != "http" or not host or " " in host or not port:
+        raise ProxyError(UNUSABLE)
     if parts.username is None:
-        return Proxy(host, port or DEFAULT_PORT, None)
+        return Proxy(host, port, None)
     secret = unquote_to_bytes(parts.username) + b":" + unquote_to_bytes(parts.password or "")
-    return Proxy(host, port or DEFAULT_PORT, f"Basic {b64encode(secret).decode('ascii')}")
+    return Proxy(host, port, f"Basic {b64encode(secret).decode('ascii')}")

@@ -1,5 +1,6 @@
 """Servers on loopback that do what they are told to, byte by byte."""
 
+import contextlib
 import socket
 import ssl
 import threading
@@ -16,8 +17,9 @@ class Scripted:
         self._server = socket.create_server((host, 0), family=family)
         self.port = self._server.getsockname()[1]
         self.url = f"http://{f'[{host}]' if ':' in host else host}:{self.port}/v1/traces"
-        self._thread = threading.Thread(target=self._serve, daemon=True)
-        self._thread.start()
+        self._connections = []
+        self._threads = [threading.Thread(target=self._serve, daemon=True)]
+        self._threads[0].start()
 
     def _serve(self):
         while True:
@@ -25,13 +27,18 @@ class Scripted:
                 connection, _ = self._server.accept()
             except OSError:
                 return
-            threading.Thread(target=self._answer, args=(connection,), daemon=True).start()
+            self._connections.append(connection)
+            self._threads.append(threading.Thread(target=self._answer, args=(connection,), daemon=True))
+            self._threads[-1].start()
 
     def _answer(self, connection):
         try:
             if self._tls is not None:
-                connection = self._tls.wrap_socket(connection, server_side=True)
+                connection = self._tls.wrap_socket(connection, server_side=True, do_handshake_on_connect=False)
+                self._connections.append(connection)
             with connection:
+                if self._tls is not None:
+                    connection.do_handshake()
                 if self._reads:
                     self.requests.append(read_request(connection))
                 self._script(connection)
@@ -39,9 +46,15 @@ class Scripted:
             return
 
     def close(self):
-        """Accept no more."""
+        """Accept no more, and end what was accepted, so that no test meets the leavings of another."""
         self._server.shutdown(socket.SHUT_RDWR)
         self._server.close()
+        self._threads[0].join()
+        for connection in self._connections:
+            with contextlib.suppress(OSError):  # it is closed already
+                type(self._server).shutdown(connection, socket.SHUT_RDWR)  # past TLS, which its own thread may be using
+        for thread in self._threads:
+            thread.join(10)
 
 
 def read_request(connection):
@@ -72,6 +85,15 @@ def serve():
     yield start
     for server in servers:
         server.close()
+
+
+@pytest.fixture
+def silence(serve):
+    """A script that neither reads nor writes until the test ends; it ends before its server is closed."""
+    del serve
+    over = threading.Event()
+    yield lambda _: over.wait(10)
+    over.set()
 
 
 @pytest.fixture(scope="session")

@@ -2,12 +2,16 @@
 
 import contextlib
 import datetime as dt
+import errno
+import gzip
 import os
 import socket
+import ssl
 import struct
 import threading
 import time
 import tracemalloc
+import warnings
 
 import pytest
 from hypothesis import given, settings
@@ -84,6 +88,9 @@ def test_a_reply_is_read_whole_and_as_it_is(serve, answer, reply):
         b"HTTP/1.1 200 OK\r\ncontent-length: x\r\n\r\n", b"HTTP/1.1 200 OK\r\ncontent-length: \r\n\r\n",
         b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\nzz\r\n", b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n5\r\nok",
         b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n-1\r\nok\r\n", b"HTTP/1.1 200 OK\r\ncontent-length: \xb2\r\n\r\nok",
+        b"HTTP/1.1 2000 OK\r\n\r\n", b"HTTP/1.1 200OK\r\n\r\n", b"HTTP/1.1 000 OK\r\n\r\n", b"HTTP/1.1 999 OK\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\ncontent-length: 3\r\n\r\nokk",
+        b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n2\r\nokmore\r\n0\r\n\r\n",
     ],
 )  # fmt: skip
 def test_what_is_no_whole_reply_is_a_failure(serve, answer):
@@ -91,6 +98,37 @@ def test_what_is_no_whole_reply_is_a_failure(serve, answer):
     said, _ = failure(serve(answer).url)
 
     assert said in ("the answer is not HTTP", "the connection was closed before the end of the answer")
+
+
+@pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
+def test_a_redirect_is_a_reply_like_any_other(serve, status):
+    """What it points to gets no connection."""
+    other = serve()
+    server = serve(b"HTTP/1.1 %d Moved\r\nlocation: %s\r\ncontent-length: 0\r\n\r\n" % (status, other.url.encode()))
+
+    assert reply_to(server.url)[0] == status
+    assert (len(server.requests), other.requests) == (1, [])
+
+
+def test_a_compressed_reply_is_not_unpacked(serve):
+    """However much it would become."""
+    bomb = gzip.compress(bytes(10_000_000))
+    head = b"HTTP/1.1 200 OK\r\ncontent-encoding: gzip\r\ncontent-length: %d\r\n\r\n" % len(bomb)
+
+    assert reply_to(serve(head + bomb).url)[2] == bomb
+
+
+@pytest.mark.parametrize(("size", "said"), [(65_536, ""), (65_537, "the answer is larger than 64 KiB")])
+def test_a_reply_may_have_64_kib_with_its_headers(serve, size, said):
+    """And not a byte more."""
+    head = b"HTTP/1.1 200 OK\r\n\r\n"
+    server = serve(head + bytes(size - len(head)))
+    try:
+        found = "" if len(reply_to(server.url)[2]) == size - len(head) else "cut"
+    except ExchangeError as error:
+        found = str(error)
+
+    assert found == said
 
 
 @pytest.mark.parametrize(
@@ -166,9 +204,9 @@ def test_a_server_that_does_not_accept_ends_at_the_deadline():
     assert (said, took < 1) == ("no answer in time", True)
 
 
-def test_a_server_that_does_not_read_ends_at_the_deadline(serve):
+def test_a_server_that_does_not_read_ends_at_the_deadline(serve, silence):
     """A request that can't be sent is bounded as well."""
-    server = serve(lambda _: time.sleep(2), reads=False)
+    server = serve(silence, reads=False)
     start = time.monotonic()
     with pytest.raises(ExchangeError, match="no answer in time"):
         post(server.url, b"x" * 30_000_000, HEADERS, timeout=0.3, allowed=lambda: True)
@@ -183,7 +221,7 @@ def test_a_closed_port_is_refused_at_once():
     assert (said, took < 1) == ("connection refused", True)
 
 
-@pytest.mark.parametrize("after", [0, 5, 20, 60])
+@pytest.mark.parametrize("after", [0, 1, 5, 9, 12, 17, 20, 37, 38, 39, 40, 41, 60, 199])
 def test_a_connection_that_is_reset_is_a_failure(serve, after):
     """At any byte of the reply."""
 
@@ -224,6 +262,37 @@ def test_each_address_of_a_name_is_tried(monkeypatch, serve):
     assert reply_to("http://stats.example.org")[0] == 200
 
 
+def test_without_consent_nothing_is_opened(monkeypatch):
+    """It is asked before there is a socket."""
+    monkeypatch.setattr(socket, "socket", lambda *_, **__: pytest.fail("a socket was opened"))
+
+    assert failure("http://127.0.0.1:9", allowed=lambda: False)[0] == "not sent: stopped by the opt-out"
+
+
+def test_without_time_nothing_is_opened(monkeypatch):
+    """Nor is a name looked up."""
+    monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: pytest.fail("a name was looked up"))
+
+    assert failure("http://stats.example.org", timeout=0)[0] == "no answer in time"
+
+
+def test_a_kernel_without_version_six_leaves_the_other_address(monkeypatch, serve):
+    """Its sockets fail before there is a connect."""
+    server, real = serve(), socket.socket
+
+    def make(family, *more, **named):
+        if family == socket.AF_INET6:
+            raise OSError(errno.EAFNOSUPPORT, "SECRET")
+        return real(family, *more, **named)
+
+    six = (socket.AF_INET6, socket.SOCK_STREAM, 0, "", ("::1", server.port, 0, 0))
+    four = (socket.AF_INET, socket.SOCK_STREAM, 0, "", ("127.0.0.1", server.port))
+    monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: [six, four])
+    monkeypatch.setattr(socket, "socket", make)
+
+    assert reply_to("http://stats.example.org")[0] == 200
+
+
 def test_consent_is_asked_before_each_connect(monkeypatch, serve):
     """Withdrawn between two addresses, the second is not connected to."""
     server = serve()
@@ -257,6 +326,17 @@ def test_a_url_that_can_not_be_sent_as_it_is_is_refused(monkeypatch, url, said):
     monkeypatch.setattr(socket, "socket", lambda *_, **__: pytest.fail("a socket was opened"))
 
     assert failure(url)[0] == said
+
+
+@given(st.text(alphabet="htps:/@[]%#?\\.0a\r\n\t \x00\xe9", max_size=20).map("http".__add__))
+def test_any_text_in_place_of_a_url_is_refused_or_not_allowed(text):
+    """Never another exception, and no host is reached without being asked for."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(socket, "getaddrinfo", lambda *_, **__: [(socket.AF_INET, socket.SOCK_STREAM, 0, "", ("127.0.0.1", 9))])
+        patch.setattr(socket, "socket", lambda *_, **__: pytest.fail("a socket was opened"))
+
+        with pytest.raises(ExchangeError):
+            post(text, b"", {}, timeout=2, allowed=lambda: False)
 
 
 def test_a_header_that_would_add_another_is_refused(serve):
@@ -302,6 +382,44 @@ def test_a_certificate_of_an_unknown_authority_is_refused(serve, tls):
     assert failure(f"https://localhost:{serve(tls=tls('localhost')).port}/")[0] == "the server's certificate can't be verified"
 
 
+@pytest.mark.usefixtures("trusted")
+def test_a_server_of_a_version_of_tls_before_1_2_is_refused(serve, tls):
+    """Before a byte of the report is sent."""
+    context = tls("localhost")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)
+        context.minimum_version, context.maximum_version = ssl.TLSVersion.TLSv1, ssl.TLSVersion.TLSv1_1
+    context.set_ciphers("ALL:@SECLEVEL=0")
+    server = serve(tls=context)
+
+    assert failure(f"https://localhost:{server.port}/")[0] == "no secure connection (TLS) could be made"
+    assert server.requests == []
+
+
+@pytest.mark.usefixtures("trusted")
+def test_a_server_with_tls_that_does_not_read_ends_at_the_deadline(serve, silence, tls):
+    """A request that can't be sent is bounded there as well."""
+    server = serve(silence, reads=False, tls=tls("localhost"))
+    start = time.monotonic()
+    with pytest.raises(ExchangeError, match="no answer in time"):
+        post(f"https://localhost:{server.port}/", b"x" * 30_000_000, HEADERS, timeout=0.3, allowed=lambda: True)
+
+    assert time.monotonic() - start < 1.5
+
+
+@pytest.mark.usefixtures("trusted")
+def test_a_tls_reply_that_is_cut_off_is_no_whole_one(serve, tls):
+    """Read until its end, it must end as TLS ends; a network could cut it anywhere."""
+
+    def cut(connection):
+        connection.sendall(b"HTTP/1.1 200 OK\r\n\r\nhalf of")
+        os.close(connection.detach())
+
+    server = serve(cut, tls=tls("localhost"))
+
+    assert failure(f"https://localhost:{server.port}/")[0] == "the connection was closed before the end of the answer"
+
+
 def test_a_server_that_speaks_no_tls_is_a_failure(serve):
     """Where https was asked for."""
     said, _ = failure(f"https://localhost:{serve(b'HTTP/1.1 200 OK', reads=False).port}/")
@@ -309,25 +427,35 @@ def test_a_server_that_speaks_no_tls_is_a_failure(serve):
     assert said in ("no secure connection (TLS) could be made", "the connection was closed before the end of the answer")
 
 
-def test_a_tls_handshake_that_hangs_ends_at_the_deadline(serve):
+def test_a_tls_handshake_that_hangs_ends_at_the_deadline(serve, silence):
     """It counts against the one deadline."""
-    said, took = failure(f"https://localhost:{serve(lambda _: time.sleep(2), reads=False).port}/", timeout=0.3)
+    said, took = failure(f"https://localhost:{serve(silence, reads=False).port}/", timeout=0.3)
 
     assert (said, took < 1) == ("no answer in time", True)
 
 
-def test_nothing_stays_open(serve):
+def open_sockets():
+    """Return the sockets of this process, by the numbers that the kernel gives each but once."""
+    found = set()
+    for number in os.listdir("/proc/self/fd"):
+        with contextlib.suppress(FileNotFoundError):  # closed in between, as that of this listing is
+            found.add(os.readlink(f"/proc/self/fd/{number}"))
+    return {name for name in found if name.startswith("socket:")}
+
+
+@pytest.mark.usefixtures("trusted")
+def test_nothing_stays_open(serve, tls):
     """However it ends."""
-    server = serve()
-    before = len(os.listdir("/proc/self/fd"))
-    for url in (server.url, "http://127.0.0.1:9"):
+    plain, secure, other = serve(), serve(tls=tls("localhost")), serve(tls=tls("other.example"))
+    before = open_sockets()
+    for url in (plain.url, "http://127.0.0.1:9", *(f"https://localhost:{server.port}" for server in (secure, other))):
         with contextlib.suppress(ExchangeError):
             reply_to(url)
     deadline = time.monotonic() + 2
-    while len(os.listdir("/proc/self/fd")) > before and time.monotonic() < deadline:
-        time.sleep(0.01)
+    while open_sockets() - before and time.monotonic() < deadline:
+        time.sleep(0.01)  # the servers' ends close a little later
 
-    assert len(os.listdir("/proc/self/fd")) == before
+    assert open_sockets() - before == set()
 
 
 @settings(max_examples=60)

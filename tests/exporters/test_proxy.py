@@ -2,6 +2,8 @@
 
 import socket
 import threading
+import time
+import traceback
 
 import pytest
 
@@ -26,17 +28,24 @@ def chosen(environ, url=URL):
         ({"https_proxy": "http://p:3128", "HTTPS_PROXY": "http://q:1"}, URL, ("p", 3128, None)),
         ({"HTTPS_PROXY": "http://q:1", "https_proxy": ""}, URL, None),
         ({"HTTPS_PROXY": "p:3128"}, URL, ("p", 3128, None)),
-        ({"HTTPS_PROXY": "http://p"}, URL, ("p", 8080, None)),
+        ({"HTTPS_PROXY": "http://p"}, URL, ("p", 80, None)),
+        ({"HTTPS_PROXY": "http://p:1", "ALL_PROXY": "http://q:1"}, URL, ("p", 1, None)),
         ({"HTTPS_PROXY": "http://[::1]:3128/"}, URL, ("::1", 3128, None)),
         ({"ALL_PROXY": "http://p:3128"}, URL, ("p", 3128, None)),
         ({"HTTP_PROXY": "http://p:3128"}, URL, None),
         ({"HTTP_PROXY": "http://p:3128"}, "http://c:4318/", ("p", 3128, None)),
         ({"HTTP_PROXY": "http://p:3128", "REQUEST_METHOD": "GET"}, "http://c:4318/", None),
         ({"http_proxy": "http://p:3128", "REQUEST_METHOD": "GET"}, "http://c:4318/", ("p", 3128, None)),
+        ({"Http_Proxy": "http://p:3128", "REQUEST_METHOD": "GET"}, "http://c:4318/", None),
+        ({"HTTPS_PROXY": "http://p:3128", "REQUEST_METHOD": "GET"}, URL, ("p", 3128, None)),
         ({"HTTPS_PROXY": "http://me:p%40ss@p:3128"}, URL, ("p", 3128, "Basic bWU6cEBzcw==")),
         ({"HTTPS_PROXY": "http://me@p:3128"}, URL, ("p", 3128, "Basic bWU6")),
         ({"ALL_PROXY": "http://p:3128"}, "https://127.0.0.1:4318", None),
         ({"ALL_PROXY": "socks5://p:1080"}, "http://localhost:4318", None),
+        ({"ALL_PROXY": "http://p:3128"}, "https://[::1]:4318", None),
+        ({"ALL_PROXY": "http://p:3128"}, "https://stats.example.org#@localhost/", ("p", 3128, None)),
+        ({"ALL_PROXY": "socks5://p:1080", "NO_PROXY": "example.org"}, URL, None),
+        ({"HTTPS_PROXY": "http://p:3128", "no_proxy": "", "NO_PROXY": "*"}, URL, ("p", 3128, None)),
     ],
 )
 def test_the_variables_that_every_program_heeds_choose_the_proxy(environ, url, proxy):
@@ -52,7 +61,11 @@ def test_the_variables_that_every_program_heeds_choose_the_proxy(environ, url, p
         ("tats.example.org", URL, False), ("", URL, False), (",", URL, False), ("stats.example.org:443", URL, False),
         ("stats.example.org:8443", "https://stats.example.org:8443/", True), ("10.0.0.0/8", "https://10.1.2.3/", True),
         ("10.0.0.0/8", "https://11.1.2.3/", False), ("10.1.2.3", "https://10.1.2.3/", True), ("fd00::/8", "https://[fd00::1]/", True),
-        ("10.0.0.0/99", "https://10.1.2.3/", False),
+        ("10.0.0.0/99", "https://10.1.2.3/", False), ("2.3", "https://10.1.2.3/", False), ("10.1.2.3:8443", "https://10.1.2.3:8443/", True),
+        ("[fd00::1]", "https://[fd00::1]/", True), ("[fd00::1]:8443", "https://[fd00::1]:8443/", True),
+        ("[fd00::1]:8443", "https://[fd00::1]:9443/", False), ("fd00::/8", "https://10.1.2.3/", False), (".", URL, False),
+        ("a.org\texample.org", URL, True), ("example.org.", URL, True), ("example.org", "https://stats.example.org./", True),
+        ("10.0.0.0/8", URL, False), ("other.org,*", URL, True),
     ],
 )  # fmt: skip
 def test_no_proxy_names_what_is_reached_directly(no_proxy, url, direct):
@@ -60,7 +73,13 @@ def test_no_proxy_names_what_is_reached_directly(no_proxy, url, direct):
     assert (chosen({"HTTPS_PROXY": "http://p:1", "NO_PROXY": no_proxy}, url) is None) is direct
 
 
-@pytest.mark.parametrize("proxy", ["socks5://p:1080", "socks5h://me:SECRET@p", "https://p:443", "http://", "http://p:99999", "http://[::1"])
+@pytest.mark.parametrize(
+    "proxy",
+    [
+        "socks5://p:1080", "socks5h://me:SECRET@p", "https://p:443", "http://", "http://p:99999", "http://[::1", "http://p:0", "//p:1",
+        "http://p q:1", "http://p\r\nx:1", "http://me:SECRET\udcff@p:1",
+    ],
+)  # fmt: skip
 def test_a_proxy_that_can_not_be_used_stops_the_request(proxy):
     """Never directly instead, and its password is not repeated."""
     with pytest.raises(ProxyError) as caught:
@@ -132,6 +151,83 @@ def pump(one, other):
             other.sendall(data)
     except OSError:
         return
+
+
+@pytest.mark.usefixtures("resolver")
+def test_an_origin_without_tls_behind_a_proxy_is_spoken_to_by_the_proxy_alone(serve, monkeypatch):
+    """Credentials reach the proxy, and no connection is made to the origin itself."""
+    origin, proxy = serve(), serve()
+    monkeypatch.setenv("http_proxy", f"http://me:pass@proxy.example.org:{proxy.port}")
+    send(f"http://collector.example.org:{origin.port}/")
+
+    assert (len(proxy.requests), origin.requests) == (1, [])
+
+
+@pytest.mark.usefixtures("resolver")
+def test_consent_is_asked_before_the_proxy_is_connected_to(serve, monkeypatch):
+    """The proxy is as much of the outside as the origin is."""
+    proxy = serve()
+    monkeypatch.setenv("HTTPS_PROXY", f"http://proxy.example.org:{proxy.port}")
+
+    with pytest.raises(ExchangeError, match="stopped by the opt-out"):
+        post(URL, b"body", {}, timeout=2, allowed=lambda: False)
+
+    assert proxy.requests == []
+
+
+@pytest.mark.usefixtures("resolver", "trusted")
+def test_a_proxy_can_not_answer_for_the_origin(serve, tls, monkeypatch):
+    """A reply that it sends along with its own is not taken for the origin's, which TLS vouches for."""
+    origin = serve(b"HTTP/1.1 503 Later\r\ncontent-length: 0\r\n\r\n", tls=tls("stats.example.org"))
+
+    def forge(connection):
+        with socket.create_connection(("127.0.0.1", origin.port)) as onward:
+            connection.sendall(b"HTTP/1.1 200 OK\r\n\r\nHTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n")
+            back = threading.Thread(target=pump, args=(onward, connection), daemon=True)
+            back.start()
+            pump(connection, onward)
+            back.join(2)
+
+    proxy = serve(forge)
+    monkeypatch.setenv("HTTPS_PROXY", f"http://proxy.example.org:{proxy.port}")
+
+    with pytest.raises(ExchangeError, match=r"^the proxy said more than was asked of it$"):
+        send(URL)
+
+    assert origin.requests == []
+
+
+@pytest.mark.usefixtures("resolver")
+def test_an_interim_answer_of_a_proxy_is_passed_over(serve, monkeypatch):
+    """Its final one counts."""
+    proxy = serve(b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 407 SECRET\r\n\r\n")
+    monkeypatch.setenv("HTTPS_PROXY", f"http://proxy.example.org:{proxy.port}")
+
+    with pytest.raises(ExchangeError, match=r"^the proxy answered 407$"):
+        send(URL)
+
+
+@pytest.mark.usefixtures("resolver")
+def test_a_proxy_that_never_answers_ends_at_the_deadline(serve, monkeypatch):
+    """Its answer counts against the one deadline."""
+    proxy = serve(lambda connection: connection.recv(1))
+    monkeypatch.setenv("HTTPS_PROXY", f"http://proxy.example.org:{proxy.port}")
+    start = time.monotonic()
+    with pytest.raises(ExchangeError, match="no answer in time"):
+        post(URL, b"body", {}, timeout=0.3, allowed=lambda: True)
+
+    assert time.monotonic() - start < 1.5
+
+
+@pytest.mark.parametrize("proxy", ["http://me:SECRET@proxy.example.org:9", "http://me:SECRET@proxy.example.org:99999"])
+@pytest.mark.usefixtures("resolver")
+def test_no_failure_repeats_the_credentials_of_a_proxy(monkeypatch, proxy):
+    """Neither in its text nor in that of its cause."""
+    monkeypatch.setenv("HTTPS_PROXY", proxy)
+    with pytest.raises(ExchangeError) as caught:
+        send(URL)
+
+    assert "SECRET" not in "".join(traceback.format_exception(caught.value))
 
 
 @pytest.mark.parametrize("status", [403, 407, 502])
