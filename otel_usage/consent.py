@@ -20,6 +20,7 @@ ON, LOCAL, OFF = "on", "local", "off"
 MODES = (ON, LOCAL, OFF)
 DESTINATIONS = ("project", "otlp", "none")
 EXPORTER = "OTEL_USAGE_EXPORTER"
+PYTEST = "pytest"
 OPT_OUT_FILE = "do_not_track"
 MODE_FILE = "usage_mode"
 SYSTEM_DIRECTORY = "/etc"
@@ -67,15 +68,6 @@ def decide(app: str | None, environ: Mapping[str, str] | None = None, *, loopbac
 
 def signals(app: str | None, environ: Mapping[str, str], *, loopback: bool = False) -> Iterator[Signal]:
     """Yield every signal, those of the environment first, since they cost nothing to look at."""
-    yield from environment_signals(app, environ)
-    chosen = exporters(environ)
-    testing = "pytest" in sys.modules
-    yield Signal("pytest", "running" if testing else None, LOCAL if testing and not chosen and not loopback else None)
-    yield from _files(app, environ)
-
-
-def environment_signals(app: str | None, environ: Mapping[str, str]) -> Iterator[Signal]:
-    """Yield the signals that are environment variables."""
     prefix = app.upper() if app else None
     opt_outs = ("DO_NOT_TRACK", *((f"{prefix}_DO_NOT_TRACK", f"{prefix}_NO_USAGE_STATS") if prefix else ()))
     for name in opt_outs:
@@ -90,6 +82,9 @@ def environment_signals(app: str | None, environ: Mapping[str, str]) -> Iterator
     chosen = exporters(environ)
     silenced = "none" in chosen or not set(chosen) <= set(DESTINATIONS)
     yield Signal(EXPORTER, environ.get(EXPORTER), LOCAL if silenced else None)
+    testing = "pytest" in sys.modules
+    yield Signal(PYTEST, "running" if testing else None, LOCAL if testing and not chosen and not loopback else None)
+    yield from _files(app, environ)
 
 
 def exporters(environ: Mapping[str, str]) -> list[str]:

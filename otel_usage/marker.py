@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 
 from otel_usage.app import is_name
-from otel_usage.consent import config_directory, environment_signals
+from otel_usage.consent import config_directory
 from otel_usage.exporters.line import APPEND, make_directory, open_own, try_lock
 
 TYPE_CHECKING = False
@@ -18,11 +18,14 @@ if TYPE_CHECKING:
 
 MOST_ANCESTORS = 64
 LOCK = "usage_run"
+MARK = "_USAGE_RUN"
+OPT_OUTS = ("DO_NOT_TRACK", "OTEL_SDK_DISABLED")
+ENDINGS = ("_DO_NOT_TRACK", "_NO_USAGE_STATS")
 
 
 def variable(app: str) -> str:
     """Return the name of the environment variable that holds the mark."""
-    return f"{app.upper()}_USAGE_RUN"
+    return app.upper() + MARK
 
 
 def is_marked(app: str, environ: Mapping[str, str] | None = None) -> bool:
@@ -40,14 +43,18 @@ def mark(app: str) -> None:
     os.environ[variable(app)] = f"{os.urandom(8).hex()}:{pid}:{start_time(pid)}"
 
 
-def child_env(app: str) -> dict[str, str]:
-    """Return what workers of this run must have in their environment, where they do not inherit it.
+def child_env() -> dict[str, str]:
+    """Return what workers must have in their environment where they do not inherit this one.
 
-    app: the app's name. That is the opt-outs that are set here, and the mark that this run has reported.
+    That is each opt-out that is set here, and a mark for each app that has reported in this run.
     """
-    found = {signal.name: signal.value for signal in environment_signals(app, os.environ) if signal.value is not None}
-    if is_marked(app):
-        found[variable(app)] = f"{os.environ[variable(app)].partition(':')[0]}:0:0"
+    found = {}
+    for name, value in os.environ.items():
+        if name.endswith(MARK):
+            if is_marked(name.removesuffix(MARK).lower()):
+                found[name] = f"{value.partition(':')[0]}:0:0"
+        elif name in OPT_OUTS or name.endswith(ENDINGS) or name.startswith("OTEL_USAGE_"):
+            found[name] = value
     return found
 
 

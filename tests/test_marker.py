@@ -123,13 +123,14 @@ def test_the_mark_is_random_and_never_the_reports_id(home):
 
 def test_a_launcher_can_hand_the_mark_and_the_opt_outs_to_workers_elsewhere(monkeypatch):
     """Where no environment is inherited, and no process is an ancestor."""
-    before = child_env("myengine")
+    before = child_env()
     monkeypatch.setenv("OTEL_USAGE_EXPORTER", "otlp")
     usage = UsageReporter("myengine")
     usage.report()
     usage.flush()
     monkeypatch.setenv("MYENGINE_NO_USAGE_STATS", "")
-    handed = child_env("myengine")
+    monkeypatch.setenv("VLLM_USAGE_RUN", "a:999999999:5")
+    handed = child_env()
     token = os.environ["MYENGINE_USAGE_RUN"].split(":")[0]
 
     assert (before, handed) == (

@@ -182,6 +182,15 @@ def test_nothing_is_put_and_nothing_sent_where_the_mode_is_not_on(gate, director
     assert (between, after, receiver.received) == (1, [], [])
 
 
+def test_a_test_run_leaves_what_waits_alone(gate, directory):
+    """It sends nothing, and it is nobody's opt-out."""
+    parcel(gate).leave()
+    with UsageReporter("myengine", endpoint="https://stats.example.org") as usage:
+        usage.report()
+
+    assert len(names(directory)) == 1
+
+
 def test_without_an_outbox_it_waits_in_memory(gate, directory, receiver):
     """A disk that can't take it is no reason not to send."""
     os.makedirs(directory)
