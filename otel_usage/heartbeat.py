@@ -75,5 +75,5 @@ class Heartbeat:
             self._failures = 0
         else:
             self._failures += 1
-            asked = math.ceil((parcel.after or 0.0) / self._interval)
+            asked = math.ceil(parcel.after / self._interval)
             self._skip = max(asked, min(2**self._failures - 1, MOST_SKIPPED))

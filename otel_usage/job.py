@@ -97,7 +97,7 @@ class Job:
         if not self._pending:
             return None
         pause = min(FIRST_PAUSE * 2.0 ** min(self._attempts - 1, 10), LONGEST_PAUSE)
-        return max(jitter(pause / 2, pause * 1.5), *(parcel.after or 0.0 for parcel in self._pending))
+        return max(jitter(pause / 2, pause * 1.5), *(parcel.after for parcel in self._pending))
 
     def _facts(self) -> dict[str, Scalar]:
         """Detect what was not given, as it stands at the time of the call."""

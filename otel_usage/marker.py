@@ -94,8 +94,13 @@ def _sweep(directory: str) -> None:
     """Delete the locks of runs that are over."""
     for name in os.listdir(directory):
         parts = name.split(".")
-        if parts[0] == LOCK and len(parts) == 4 and start_time(int(parts[1])) != parts[2]:  # noqa: PLR2004 -- as `win` names it
-            os.unlink(os.path.join(directory, name))
+        if parts[0] != LOCK or len(parts) != 4 or not parts[1].isdigit():  # noqa: PLR2004 -- as `win` names it
+            continue
+        if start_time(int(parts[1])) != parts[2]:
+            try:
+                os.unlink(os.path.join(directory, name))
+            except FileNotFoundError:  # another process sweeps as well
+                continue
 
 
 def start_time(pid: int) -> str:

@@ -205,7 +205,7 @@ def clear(directory: str) -> list[str]:
     place = os.path.join(directory, DIRECTORY)
     try:
         with os.scandir(place) as entries:
-            names = [entry.name for entry in entries if not entry.is_dir(follow_symlinks=False)]
+            names = sorted(entry.name for entry in entries if not entry.is_dir(follow_symlinks=False))
     except OSError:
         return []
     gone = []

@@ -7,7 +7,7 @@ import time
 from otel_usage import outbox
 from otel_usage.admit import admit
 from otel_usage.consent import config_directory, since
-from otel_usage.delivery import send
+from otel_usage.delivery import LIMIT, send
 from otel_usage.report import Report
 from otel_usage.table import HEARTBEAT, REPORT
 
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from otel_usage.app import App
     from otel_usage.delivery import Gate
     from otel_usage.destination import Destination
+    from otel_usage.exporters.outcome import Outcome
     from otel_usage.outbox import Entry
 
 # No fact's key has a dot, so these stand beside the facts in one flat object.
@@ -26,15 +27,20 @@ NANO = 10**9
 class Parcel:
     """One report on its way to one destination; where the outbox can't be written it waits in memory.
 
-    after: the seconds that the last answer asked to wait, None if it did not ask.
+    outcome: what became of the last attempt, None before there was one.
     """
 
-    __slots__ = ("_entry", "_gate", "after", "destination", "name", "report")
+    __slots__ = ("_entry", "_gate", "destination", "name", "outcome", "report")
 
     def __init__(self, report: Report, destination: Destination, gate: Gate, entry: Entry | None = None) -> None:
         self.report, self.destination, self._gate, self._entry = report, destination, gate, entry
         self.name = None if entry is None else entry.name
-        self.after: float | None = None
+        self.outcome: Outcome | None = None
+
+    @property
+    def after(self) -> float:
+        """The seconds that the last answer asked to wait; 0 if it did not ask."""
+        return (self.outcome.after or 0.0) if self.outcome is not None else 0.0
 
     def keep(self) -> None:
         """Put it into the outbox, claimed, unless it is there; a disk that can't take it is no reason not to send."""
@@ -60,16 +66,18 @@ class Parcel:
             return
         self.name = self._entry.name
 
-    def attempt(self) -> bool:
-        """Send it once; True when nothing is left to do: it was taken or refused, or another process has it."""
+    def attempt(self, *, limit: float = LIMIT, timeout: float | None = None) -> bool:
+        """Send it once; True when nothing is left to do: it was taken or refused, or another process has it.
+
+        limit, timeout: see delivery.send.
+        """
         entry, self._entry = self._entry, None
         if entry is None and self.name is not None:
             directory = config_directory(self.report.app.name)
             entry = _claimed(directory, self.name) if directory else None
             if entry is None:
                 return True
-        outcome = send(self.report, self.destination, self._gate)
-        self.after = outcome.after
+        self.outcome = outcome = send(self.report, self.destination, self._gate, limit=limit, timeout=timeout)
         if entry is not None:
             _settle(entry, again=outcome.again)
         return not outcome.again

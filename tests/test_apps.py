@@ -1,6 +1,9 @@
 """The apps that are installed."""
 
+import sys
+
 import pytest
+from myengine_app import APP
 
 from otel_usage import apps
 
@@ -17,3 +20,36 @@ def test_an_app_that_is_not_installed_is_said_to_be_so():
         apps.load("nope")
 
     assert str(caught.value) == "no app 'nope' is installed; the known ones are: vllm"
+
+
+@pytest.mark.usefixtures("made_up_app")
+def test_an_app_is_that_of_its_package():
+    """What the entry point names, itself."""
+    assert apps.load("myengine") is APP
+
+
+class Broken:
+    """A module whose app can't be had."""
+
+    @property
+    def APP(self):  # noqa: N802 -- the name in the entry point
+        message = "broken"
+        raise SyntaxError(message)
+
+
+@pytest.mark.usefixtures("made_up_app")
+@pytest.mark.parametrize(
+    ("module", "said"),
+    [
+        (None, "can't be loaded from myengine_app:APP: ModuleNotFoundError: import of myengine_app halted; None in sys.modules"),
+        (Broken(), "can't be loaded from myengine_app:APP: SyntaxError: broken"),
+        (type("Module", (), {"APP": "myengine"}), "can't be loaded: myengine_app:APP is no otel_usage.App"),
+    ],
+)
+def test_an_app_that_can_not_be_loaded_is_said_to_be_so(monkeypatch, module, said):
+    """With the entry point that named it, whatever it raises."""
+    monkeypatch.setitem(sys.modules, "myengine_app", module)
+    with pytest.raises(apps.UnknownAppError) as caught:
+        apps.load("myengine")
+
+    assert str(caught.value) == f"app 'myengine' {said}"

@@ -177,10 +177,22 @@ def test_the_locks_of_runs_that_are_over_are_deleted(home):
     """When the next one is picked."""
     directory = home / ".config/myengine"
     directory.mkdir(parents=True)
-    (directory / "usage_run.999999999.5.lock").touch()
+    for name in ("usage_run.999999999.5.lock", "usage_run.x.1.lock"):
+        (directory / name).touch()
     marker.win("myengine", os.getpid())
 
-    assert [path.name for path in directory.iterdir()] == [f"usage_run.{os.getpid()}.{start_time(os.getpid())}.lock"]
+    assert sorted(path.name for path in directory.iterdir()) == [
+        f"usage_run.{os.getpid()}.{start_time(os.getpid())}.lock", "usage_run.x.1.lock",
+    ]  # fmt: skip
+
+
+def test_two_that_sweep_at_once_pick_one(home, monkeypatch):
+    """What the other has deleted already is no error."""
+    directory = home / ".config/myengine"
+    directory.mkdir(parents=True)
+    monkeypatch.setattr(marker.os, "listdir", lambda _: ["usage_run.999999999.5.lock"])
+
+    assert [marker.win("myengine", os.getpid()) for _ in range(2)] == [True, False]
 
 
 FORKS = """

@@ -1,11 +1,61 @@
 """What a user sets or deletes in an app's directory."""
 
 import os
+import time
 
 import pytest
 
-from otel_usage import settings
+from otel_usage import outbox, settings
+from otel_usage.consent import since
 from otel_usage.settings import forget, set_mode
+
+
+def test_what_is_written_is_the_users_alone(tmp_path):
+    """Files of mode 0600 in a directory of mode 0700, and no draft beside them."""
+    folder = tmp_path / "new" / "config"
+    set_mode(str(folder), "off")
+
+    assert {path.name: oct(path.stat().st_mode & 0o777) for path in folder.iterdir()} == {"do_not_track": "0o600", "usage_mode": "0o600"}
+    assert oct(folder.stat().st_mode & 0o777) == "0o700"
+
+
+def test_turning_it_on_notes_the_time(home):
+    """Nothing that was collected until then is ever sent."""
+    before = time.time()
+    changes = set_mode(str(home / ".config/vllm"), "on")
+    word, text = (home / ".config/vllm/usage_mode").read_text().split()
+
+    assert changes == [f"wrote on {text} to {home}/.config/vllm/usage_mode"]
+    assert (word, before - 1e-5 <= since("vllm") <= time.time() + 1e-5) == ("on", True)
+
+
+@pytest.mark.parametrize("mode", ["local", "off"])
+def test_any_mode_but_on_deletes_what_waits(tmp_path, mode):
+    """It is named; in mode on it stays."""
+    names = [outbox.put(str(tmp_path), {}, collected=1, kind="report", run=run) for run in ("a", "b")]
+    for entry in names:
+        entry.leave()
+    set_mode(str(tmp_path), "on")
+    left = sorted(path.name for path in (tmp_path / "usage_outbox").iterdir())
+    changes = set_mode(str(tmp_path), mode)
+
+    assert left == sorted(entry.name for entry in names)
+    assert sorted(change for change in changes if "deleted" in change) == [f"deleted {tmp_path}/usage_outbox/{name}" for name in left]
+    assert list((tmp_path / "usage_outbox").iterdir()) == []
+
+
+def test_forgetting_names_what_is_gone_and_leaves_the_mode(tmp_path):
+    """The history, the ledger, both with what was rotated, and what waits."""
+    names = ["usage_stats.json", "usage_stats.json.1", "usage_deliveries.json", "usage_deliveries.json.1"]
+    folder = tmp_path / "config"
+    entry = outbox.put(str(folder), {}, collected=1, kind="report", run="a")
+    entry.leave()
+    for name in [*names, "usage_mode", "do_not_track"]:
+        (folder / name).touch()
+    gone = forget(str(folder))
+
+    assert gone == [str(folder / name) for name in [*names, f"usage_outbox/{entry.name}"]]
+    assert sorted(path.name for path in folder.rglob("*")) == ["do_not_track", "usage_mode", "usage_outbox"]
 
 
 def test_a_mode_is_written_whole_or_not_at_all(tmp_path, monkeypatch):

@@ -11,7 +11,7 @@ from otel_usage.cli.common import Context, printable
 from otel_usage.version import __version__
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.group(no_args_is_help=False, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
 @click.option(
     "--app", "name", default="vllm", show_default=True, metavar="NAME", help="The app whose reports are meant."
 )
@@ -56,9 +56,11 @@ def main() -> None:
         sys.exit(done.exit_code)
     except (click.Abort, KeyboardInterrupt):
         _fail("interrupted", 130)
-    except BrokenPipeError:
-        sys.stderr.close()
-        sys.exit(1)
+    except OSError as error:
+        sys.stdout = None  # else the interpreter tries once more, at its end, to write what could not be written
+        if isinstance(error, BrokenPipeError):
+            sys.exit(1)
+        _fail(f"{error.strerror or error}{f': {error.filename}' if error.filename else ''}", 1)
 
 
 def _fail(message: str, status: int) -> None:

@@ -14,7 +14,7 @@ from otel_usage.consent import config_directory
 from otel_usage.delivery import Gate
 
 if TYPE_CHECKING:
-    from rich.console import Console
+    from collections.abc import Iterable
 
     from otel_usage.app import App
     from otel_usage.consent import Decision
@@ -56,11 +56,17 @@ class Context:
 pass_context = click.make_pass_decorator(Context)
 
 
-def console() -> Console:
-    """Return a console for tables; where nobody looks at a terminal it is wide enough for the longest."""
+def print_table(title: str, columns: Iterable[str], rows: Iterable[Iterable[str]]) -> None:
+    """Print a table for people: what is too wide for their terminal is folded, never cut."""
     from rich.console import Console  # noqa: PLC0415 -- 50 ms, for people only
+    from rich.table import Column, Table  # noqa: PLC0415 -- the same
 
-    return Console(width=None if sys.stdout.isatty() else WIDE, highlight=False, markup=False)
+    click.echo(title)
+    table = Table(*(Column(name, overflow="fold") for name in columns))
+    for row in rows:
+        table.add_row(*row)
+    width = None if sys.stdout is not None and sys.stdout.isatty() else WIDE
+    Console(width=width, highlight=False, markup=False, emoji=False).print(table)
 
 
 def print_json(value: Any) -> None:  # noqa: ANN401 -- whatever JSON can hold
@@ -78,5 +84,5 @@ def because(decision: Decision) -> str:
     signal = decision.signal
     if signal is None:
         return "by default"
-    value = "" if signal.value is None else f" is {printable(signal.value)!r}"
-    return f"because {printable(signal.name)}{value}"
+    value = "exists" if signal.value == "exists" else f"is '{printable(signal.value or '')}'"
+    return f"because {printable(signal.name)} {value}"

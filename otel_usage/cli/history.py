@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from otel_usage.cli.common import Context, as_json, console, pass_context, print_json, printable
+from otel_usage.cli.common import Context, as_json, pass_context, print_json, print_table, printable
 from otel_usage.delivery import local_file
 from otel_usage.exporters.line import read_lines
 from otel_usage.settings import forget as delete
@@ -24,7 +24,7 @@ GIB = 2**30
 @as_json
 @pass_context
 def show(context: Context, count: int, *, json_: bool) -> None:
-    """Show the local history: what was recorded on this machine, newest last.
+    """Show what was recorded on this machine, newest last.
 
     \b
     Example:
@@ -39,12 +39,9 @@ def show(context: Context, count: int, *, json_: bool) -> None:
     if not entries:
         click.echo(f"Nothing is recorded in {printable(path or 'any directory')}.")
         return
-    from rich.table import Table  # noqa: PLC0415 -- 50 ms, for people only
-
-    table = Table("time", "context", "version", "machine", "GPU", "settings", title=path, title_justify="left")
-    for entry in entries:
-        table.add_row(*(printable(cell) for cell in _row(app, entry)))
-    console().print(table)
+    columns = ("report", "machine", "settings")
+    rows = [["\n".join(printable(line) for line in cell if line) for cell in _row(app, entry)] for entry in entries]
+    print_table(printable(path or ""), columns, rows)
 
 
 @click.command()
@@ -66,30 +63,35 @@ def forget(context: Context) -> None:
 
 def _entries(path: str | None) -> list[dict[str, Any]]:
     """Return the reports of the local file; a torn line is passed over, one written twice counts once."""
-    found: dict[tuple[object, object], dict[str, Any]] = {}
+    found: dict[str, dict[str, Any]] = {}
     for line in read_lines(path) if path else ():
         try:
             entry = json.loads(line)
         except ValueError:
             continue
         if isinstance(entry, dict):
-            found.setdefault((entry.get("uuid"), entry.get("log_time")), entry)
+            found.setdefault(json.dumps([entry.get("uuid"), entry.get("log_time")]), entry)
     return list(found.values())
 
 
-def _row(app: App, entry: dict[str, Any]) -> list[str]:
+def _row(app: App, entry: dict[str, Any]) -> list[list[str]]:
+    """Return the lines of each cell."""
     values = {key: value for key, value in entry.items() if value is not None}
-    moment = values.get("log_time")
     memory = values.get("total_memory")
     cpus = f"{values.get('num_cpu', '?')} x {values.get('cpu_type', '?')}"
-    size = f", {memory / GIB:.0f} GiB" if isinstance(memory, int) else ""
+    size = f", {(memory + GIB // 2) // GIB} GiB" if isinstance(memory, int) else ""
     gpus = f"{values['gpu_count']} x {values.get('gpu_type', '?')}" if values.get("gpu_count") else ""
     declared = [fact.key for fact in app.facts if fact.key in values]
+    kind = [str(values.get(key, instead)) for key, instead in (("context", "heartbeat"), (app.version_key, ""))]
     return [
-        time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(moment / 1e9)) if isinstance(moment, int) else "",
-        str(values.get("context", "heartbeat")),
-        str(values.get(app.version_key, "")),
-        cpus + size if "num_cpu" in values else "",
-        gpus,
-        ", ".join(f"{key}={values[key]}" for key in declared),
+        [_local_time(values.get("log_time")), ", ".join(filter(None, kind))],
+        [cpus + size if "num_cpu" in values else "", gpus],
+        [", ".join(f"{key}={values[key]}" for key in declared)],
     ]
+
+
+def _local_time(nanoseconds: Any) -> str:  # noqa: ANN401 -- whatever a line that others may have written holds
+    try:
+        return time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(nanoseconds / 1e9))
+    except (TypeError, ValueError, OverflowError, OSError):
+        return ""

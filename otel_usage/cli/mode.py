@@ -12,7 +12,9 @@ from otel_usage.settings import set_mode
 @click.command()
 @pass_context
 def on(context: Context) -> int:
-    """Record reports in the local file and send them; what was collected before stays unsent.
+    """Record reports in the local file and send them from now on.
+
+    What was collected before stays unsent.
 
     \b
     Example:
@@ -36,7 +38,7 @@ def local(context: Context) -> int:
 @click.command()
 @pass_context
 def off(context: Context) -> int:
-    """Stop everything: nothing is recorded or sent, and what waits to be sent is deleted.
+    """Stop recording and sending, and delete what waits to be sent.
 
     \b
     Example:
@@ -50,7 +52,8 @@ def _set(context: Context, mode: str) -> int:
     try:
         changes = set_mode(context.directory, mode)
     except OSError as error:
-        message = f"can't write {error.filename}: {error.strerror}; DO_NOT_TRACK=1 in the environment works without"
+        path = error.filename2 or error.filename
+        message = f"can't write {path}: {error.strerror}; DO_NOT_TRACK=1 in the environment works without"
         raise click.ClickException(message) from error
     for change in changes:
         click.echo(printable(change))

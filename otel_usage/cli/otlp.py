@@ -4,47 +4,36 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from opentelemetry.sdk.trace.sampling import ALWAYS_ON
+from opentelemetry.exporter.otlp.proto.common.trace_encoder import encode_spans
+from opentelemetry.sdk.trace import ReadableSpan
+from opentelemetry.trace import SpanContext
 
-from otel_usage.exporters.admitting import AdmittingExporter
-from otel_usage.exporters.outcome import Outcome
-from otel_usage.pipeline import emit
+from otel_usage.exporters.admitting import admit_span
+from otel_usage.resource import resource_of
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
-    from opentelemetry.sdk.trace import ReadableSpan
-
     from otel_usage.report import Report
-
-IDS = {"traceId": 32, "spanId": 16}
-
-
-class Keeper:
-    """A sender that sends nothing and keeps the request."""
-
-    request: ExportTraceServiceRequest
-
-    def send(self, spans: Sequence[ReadableSpan], request: ExportTraceServiceRequest) -> Outcome:
-        """Keep the request."""
-        del spans
-        self.request = request
-        return Outcome("kept", ok=True)
-
-    def shutdown(self) -> None:
-        """Do nothing."""
 
 
 def as_otlp_json(report: Report) -> dict[str, Any]:
-    """Return the request that would carry the report, in OTLP's own JSON: enums as numbers, ids in hexadecimal."""
+    """Return the request that would carry the report, in OTLP's own JSON: enums as numbers, ids in hexadecimal.
+
+    The span goes through the exit that each report leaves by; no pipeline is needed, which variables of the
+    environment could turn off or break.
+    """
     from google.protobuf.json_format import MessageToDict  # noqa: PLC0415 -- for this command only
 
-    keeper = Keeper()
-    emit(report, AdmittingExporter(report.app, keeper), ALWAYS_ON)
-    request: dict[str, Any] = MessageToDict(keeper.request, use_integers_for_enums=True)
+    span = ReadableSpan(
+        report.name,
+        context=SpanContext(report.trace_id, report.span_id, is_remote=False),
+        resource=resource_of(report),
+        attributes=report.attributes("span"),
+        start_time=int(report.facts["log_time"]),
+    )
+    admitted = [left for left in [admit_span(report.app, span)] if left is not None]
+    request: dict[str, Any] = MessageToDict(encode_spans(admitted), use_integers_for_enums=True)
     for resource_spans in request["resourceSpans"]:
         for scope_spans in resource_spans["scopeSpans"]:
-            for span in scope_spans["spans"]:
-                span["traceId"], span["spanId"] = f"{report.trace_id:032x}", f"{report.span_id:016x}"
+            for sent in scope_spans["spans"]:
+                sent["traceId"], sent["spanId"] = f"{report.trace_id:032x}", f"{report.span_id:016x}"
     return request

@@ -3,26 +3,34 @@
 from __future__ import annotations
 
 import difflib
+import json
+import threading
 import time
-from concurrent.futures import ThreadPoolExecutor
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from otel_usage.admit import admit, admit_attributes
-from otel_usage.cli.common import Context, as_json, because, console, pass_context, print_json, printable
-from otel_usage.consent import OFF, ON
-from otel_usage.delivery import assign, local_file, send, write
+from otel_usage.cli.common import Context, as_json, because, pass_context, print_json, print_table, printable
+from otel_usage.cli.table import OTLP_ONLY
+from otel_usage.consent import LOCAL, OFF, ON
+from otel_usage.delivery import assign, local_file, write
 from otel_usage.detect import Detection
+from otel_usage.exporters.outcome import STOPPED
+from otel_usage.parcel import Parcel
 from otel_usage.report import Report, about_run
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from otel_usage.app import App
     from otel_usage.consent import Decision
+    from otel_usage.delivery import Gate
     from otel_usage.destination import Destination
     from otel_usage.exporters.outcome import Outcome
-    from otel_usage.facts import Fact
+    from otel_usage.facts import Fact, Scalar
 
+OWN = ("uuid", "log_time")
 WORDS = {"true": True, "false": False}
 PATIENCE = 5.0
 TIMEOUT = 3.0
@@ -37,7 +45,9 @@ set_option = click.option(
 @as_json
 @pass_context
 def report(context: Context, settings: tuple[str, ...], *, json_: bool) -> int:
-    """Make one report now; say what was recorded, where, and what the collector answered.
+    """Make one report now, and say what became of it.
+
+    What was recorded, where, and what the collector answered.
 
     Exits with 1 when reporting is off, when the line could not be written or a destination did not take it.
 
@@ -55,13 +65,7 @@ def report(context: Context, settings: tuple[str, ...], *, json_: bool) -> int:
     made = _make(app, given)
     written = write(made, gate)
     pairs = assign(made, gate, written=written) if decision.mode == ON else []
-
-    def deliver(pair: tuple[Report, Destination]) -> tuple[Destination, Outcome]:
-        limit = max(start + PATIENCE - time.monotonic(), 0.1)
-        return pair[1], send(*pair, gate, limit=limit, timeout=TIMEOUT)
-
-    with ThreadPoolExecutor(max_workers=2) as pool:
-        deliveries = list(pool.map(deliver, pairs))
+    deliveries = _deliver(pairs, gate, start + PATIENCE)
     if json_:
         print_json(_as_json(app, decision, made.line, deliveries))
     else:
@@ -88,16 +92,15 @@ def preview(context: Context, settings: tuple[str, ...], form: str) -> None:
     if form == "json":
         click.echo(made.line)
     elif form == "otlp":
-        from otel_usage.cli.otlp import as_otlp_json  # noqa: PLC0415 -- loads the SDK
-
-        print_json(as_otlp_json(made))
+        print_json(_as_otlp(made))
     else:
-        _print_table(made)
+        columns = ("fact, and its attributes over OTLP", "value")
+        print_table(f"What {app.name} would report", columns, _lines(made))
     decision = context.gate.decide()
-    if decision.mode == OFF:
-        click.echo(
-            f"Nothing of this would be recorded or sent: {app.name} reports are off {because(decision)}.", err=True
-        )
+    if decision.mode != ON:
+        missing = "recorded or sent" if decision.mode == OFF else "sent"
+        reason = f"{app.name} reports are {decision.mode}, {because(decision)}"
+        click.echo(f"Nothing of this would be {missing}: {reason}.", err=True)
 
 
 def _given(app: App, settings: tuple[str, ...]) -> dict[str, object]:
@@ -109,8 +112,12 @@ def _given(app: App, settings: tuple[str, ...]) -> dict[str, object]:
         if not equals:
             message = f"--set {printable(setting)}: write it as KEY=VALUE"
             raise click.UsageError(message)
+        if key in OWN:
+            message = f"--set {key}: each report makes its own"
+            raise click.UsageError(message)
         if fact is None or key not in app.report_keys:
-            nearest = difflib.get_close_matches(key, app.report_keys, n=3, cutoff=0)
+            keys = [known for known in app.report_keys if known not in OWN]
+            nearest = difflib.get_close_matches(key, keys, n=3, cutoff=0)
             message = f"--set {printable(key)}: {app.name} declares no such fact; the nearest are {', '.join(nearest)}"
             raise click.UsageError(message)
         given[key] = _value(fact, text)
@@ -138,10 +145,30 @@ def _make(app: App, given: dict[str, object]) -> Report:
     return Report(app, facts)
 
 
+def _deliver(pairs: list[tuple[Report, Destination]], gate: Gate, until: float) -> list[tuple[Destination, Outcome]]:
+    """Send the reports side by side, in threads that an interrupted command does not wait for.
+
+    What is not taken waits in the outbox for a later run.
+    """
+    outcomes: dict[Destination, Outcome] = {}
+
+    def deliver(parcel: Parcel) -> None:
+        parcel.keep()
+        parcel.attempt(limit=max(until - time.monotonic(), 0.1), timeout=TIMEOUT)
+        outcomes[parcel.destination] = parcel.outcome or STOPPED
+
+    threads = [threading.Thread(target=deliver, args=(Parcel(*pair, gate),), daemon=True) for pair in pairs]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    return [(to, outcomes[to]) for _, to in pairs]
+
+
 def _say_off(app: App, decision: Decision, *, json_: bool) -> int:
     if json_:
         print_json(_as_json(app, decision, None, []))
-    click.echo(f"{app.name} reports are off {because(decision)}: nothing was recorded or sent.", err=json_)
+    click.echo(f"{app.name} reports are off, {because(decision)}: nothing was recorded or sent.", err=json_)
     return 1
 
 
@@ -170,27 +197,35 @@ def _say(
     path = printable(local_file(app) or "a directory that there is not")
     click.echo(f"recorded  in {path}" if written else f"recorded  NOT: {path} can't be written")
     for to, outcome in deliveries:
-        click.echo(f"sent      to {printable(to.endpoint)}: {printable(outcome.detail)}")
+        later = "; a later run tries again" if outcome.again else ""
+        click.echo(f"sent      to {printable(to.endpoint)}: {printable(outcome.detail)}{later}")
     if not deliveries:
-        click.echo("sent      nowhere" + ("" if decision.mode == ON else ", since the mode is local"))
+        reason = "the mode is local" if decision.mode == LOCAL else "no destination is set"
+        click.echo(f"sent      nowhere, since {reason}")
 
 
-def _print_table(made: Report) -> None:
-    from rich.table import Table  # noqa: PLC0415 -- 50 ms, for people only
+def _as_otlp(made: Report) -> dict[str, Any]:
+    try:
+        from otel_usage.cli.otlp import as_otlp_json  # noqa: PLC0415 -- loads the SDK
 
+        return as_otlp_json(made)
+    except Exception as error:  # a broken OTEL_* variable can make the SDK raise anything
+        message = f"OpenTelemetry failed to load or to run: {error}"
+        raise click.ClickException(message) from error
+
+
+def _lines(made: Report) -> Iterator[tuple[str, str]]:
+    """Yield a line for each fact, as in the file, and below it one for each attribute that leaves for it."""
     app = made.app
-    table = Table(
-        "fact", "in the file", "attribute", "over OTLP", title=f"What {app.name} would report", title_justify="left"
-    )
+    places = [admit_attributes(app, made.attributes(place), place)[0] for place in ("resource", "span")]
+    left = {name: value for attributes in places for name, value in attributes.items()}
     for key, value in made.values.items():
-        fact = app.rows[key]
-        parts = fact.split(value) if value is not None else ()
-        named = {a: v for a, v in zip(app.columns[key], parts, strict=False) if v is not None}
-        sent = {a.name: admit_attributes(app, {a.name: v}, a.place)[0].get(a.name) for a, v in named.items()}
-        table.add_row(
-            key,
-            "" if value is None else printable(str(value)),
-            "\n".join(a.name for a in app.columns[key]),
-            "\n".join("" if sent.get(a.name) is None else printable(str(sent[a.name])) for a in app.columns[key]),
-        )
-    console().print(table)
+        yield key, _shown(value)
+        names = [attribute.name for attribute in app.columns[key] if value is not None and attribute.name in left]
+        yield from ((f"  {name}", _shown(left.pop(name))) for name in names)
+    yield OTLP_ONLY, ""
+    yield from ((f"  {name}", _shown(value)) for name, value in left.items())
+
+
+def _shown(value: Scalar | None) -> str:
+    return printable(value) if isinstance(value, str) else json.dumps(value)

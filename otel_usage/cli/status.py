@@ -8,7 +8,7 @@ import time
 import click
 
 from otel_usage import outbox
-from otel_usage.cli.common import Context, as_json, because, console, pass_context, print_json, printable
+from otel_usage.cli.common import Context, as_json, because, pass_context, print_json, print_table, printable
 from otel_usage.consent import config_directory, signals
 from otel_usage.delivery import last_delivery, local_file
 
@@ -17,7 +17,9 @@ from otel_usage.delivery import last_delivery, local_file
 @as_json
 @pass_context
 def status(context: Context, *, json_: bool) -> None:
-    """Show the mode and the signal that decided it, every signal, the destinations, the file and the last delivery.
+    """Show the mode and what decided it.
+
+    Every signal with its value, the destinations, the local file, what waits to be sent, and the last delivery.
 
     \b
     Example:
@@ -42,19 +44,14 @@ def status(context: Context, *, json_: bool) -> None:
             "last_delivery": last,
         })  # fmt: skip
         return
-    from rich.table import Table  # noqa: PLC0415 -- 50 ms, for people only
-
     click.echo(f"{app.name} reports are {decision.mode}, {because(decision)}.\n")
-    table = Table("signal", "value", "means", title="Signals; any off wins, then any local", title_justify="left")
-    for signal in found:
-        table.add_row(
-            printable(signal.name), "" if signal.value is None else printable(signal.value), signal.means or ""
-        )
-    console().print(table)
+    rows = [(printable(s.name), printable(s.value or ""), s.means or "") for s in found]
+    print_table("Signals; any off wins, then any local", ("signal", "value", "means"), rows)
     places = [f"{printable(to.endpoint)} ({to.kind}, {printable(to.wire)})" for to in gate.destinations]
     click.echo(f"\ndestinations   {', '.join(places) or 'none'}")
     click.echo(f"local file     {printable(local_file(app) or 'none')}")
-    click.echo(f"waiting        {queue['count']} reports, {queue['bytes']} bytes, oldest {queue['oldest'] or '-'}")
+    waiting = f"{queue['count']} unsent, {queue['bytes']} bytes, the oldest of {queue['oldest']}"
+    click.echo(f"waiting        {waiting if queue['count'] else 'nothing'}")
     click.echo(f"last delivery  {_in_words(last)}")
 
 

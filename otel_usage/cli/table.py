@@ -6,16 +6,19 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from otel_usage.cli.common import Context, console, pass_context, print_json
+from otel_usage.cli.common import Context, pass_context, print_json, print_table
 from otel_usage.facts import NAMES
 from otel_usage.table import GIB
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from otel_usage.app import App
     from otel_usage.facts import Attribute
 
 FEW = 5
 LONGEST_PATTERN = 60
+OTLP_ONLY = "(OTLP only)"
 
 
 @click.command()
@@ -23,7 +26,9 @@ LONGEST_PATTERN = 60
               help="A table for people, JSON for programs, or Markdown for documents.")  # fmt: skip
 @pass_context
 def facts(context: Context, form: str) -> None:
-    """Show every fact that may be collected: key, attribute, type, allowed values, and why.
+    """Show every fact that may be collected, and why.
+
+    With its key, its attributes, their types and what values they may have.
 
     \b
     Example:
@@ -34,7 +39,9 @@ def facts(context: Context, form: str) -> None:
     elif form == "markdown":
         click.echo(as_markdown(context.app))
     else:
-        _print_table(context.app)
+        columns = ("key, and its attributes", "why, and what these may hold")
+        print_table(f"What {context.app.name} may report", columns, _lines(context.app))
+        click.echo("Every value and pattern: otel-usage facts --format json")
 
 
 def rows(app: App) -> list[dict[str, Any]]:
@@ -63,18 +70,28 @@ def as_markdown(app: App) -> str:
     """Return the table of an app in Markdown."""
     lines = ["| key in the file | attribute | type | allowed | why |", "|---|---|---|---|---|"]
     for fact in app.rows.values():
-        cells = [f"`{fact.key}`" if fact.in_line else "(OTLP only)", *_cells(app.columns[fact.key], "`{}`", "<br>")]
-        lines.append(f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in [*cells, fact.why])} |")
+        attributes = app.columns[fact.key]
+        cells = (
+            f"`{fact.key}`" if fact.in_line else OTLP_ONLY,
+            "<br>".join(f"`{a.name}`" for a in attributes),
+            "<br>".join(_type(a) for a in attributes),
+            "<br>".join(_allowed(a, "`{}`") for a in attributes),
+            fact.why,
+        )
+        lines.append(f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in cells)} |")
     return "\n".join(lines)
 
 
-def _cells(attributes: tuple[Attribute, ...], name: str, join: str) -> list[str]:
-    """Return the attributes' names, types and allowed values, a cell each."""
-    return [
-        join.join(name.format(a.name) for a in attributes),
-        join.join(NAMES[a.type] + (f", {a.unit}" if a.unit else "") for a in attributes),
-        join.join(_allowed(a, name) for a in attributes),
-    ]
+def _lines(app: App) -> Iterator[tuple[str, str]]:
+    """Yield a line for each fact and, below it, one for each of its attributes."""
+    for fact in app.rows.values():
+        yield fact.key if fact.in_line else OTLP_ONLY, fact.why
+        for a in app.columns[fact.key]:
+            yield f"  {a.name}", "; ".join(filter(None, (_type(a), _allowed(a, "{}"))))
+
+
+def _type(attribute: Attribute) -> str:
+    return NAMES[attribute.type] + (f", {attribute.unit}" if attribute.unit else "")
 
 
 def _allowed(attribute: Attribute, code: str) -> str:
@@ -84,19 +101,8 @@ def _allowed(attribute: Attribute, code: str) -> str:
     if attribute.open is not None:
         return f"free text: {attribute.open}"
     if attribute.pattern is not None:
-        return "matches " + code.format(
-            attribute.pattern if len(attribute.pattern) < LONGEST_PATTERN else "a published form"
-        )
+        short = len(attribute.pattern) < LONGEST_PATTERN
+        return f"matches {code.format(attribute.pattern)}" if short else "a published form"
     if attribute.step is not None:
         return "steps of 1 GiB" if attribute.step == GIB else f"steps of {attribute.step:g}"
     return ""
-
-
-def _print_table(app: App) -> None:
-    from rich.table import Column, Table  # noqa: PLC0415 -- 50 ms, for people only
-
-    names = (Column("key", no_wrap=True), Column("attribute", no_wrap=True))
-    table = Table(*names, "type", "allowed", "why", title=f"What {app.name} may report", title_justify="left")
-    for fact in app.rows.values():
-        table.add_row(fact.key if fact.in_line else "(OTLP only)", *_cells(app.columns[fact.key], "{}", "\n"), fact.why)
-    console().print(table)

@@ -22,10 +22,11 @@ PACKAGE = Path(__file__).parent.parent
 AUDITED = PACKAGE / "cli" / "audited.py"
 SETTINGS = "OTEL_USAGE_VERIFY"
 TIMEOUT = 60
+STDERR = 2
 NOWHERE = "http://127.0.0.1:9"
 
 
-@click.command(name="verify-off", context_settings={"ignore_unknown_options": True})
+@click.command(name="verify-off", context_settings={"allow_interspersed_args": False})
 @as_json
 @click.argument("command", nargs=-1, type=click.UNPROCESSED)
 @pass_context
@@ -45,7 +46,9 @@ def verify_off(context: Context, command: tuple[str, ...], *, json_: bool) -> in
     with tempfile.TemporaryDirectory(prefix="otel-usage-verify-") as folder:
         place = Path(folder)
         if command:
-            checks = {"the command, opted out": _watch_command(context, place, command)}
+            # With --json the command's own output goes where the errors go, so that the JSON stands alone.
+            output = STDERR if json_ else None
+            checks = {"the command, opted out": _watch_command(context, place, command, output)}
         else:
             checks = {
                 "opted out by DO_NOT_TRACK": _watch_report(name, place / "environment", by_file=False),
@@ -79,9 +82,12 @@ def _watch_report(app: str, home: Path, *, by_file: bool) -> list[str]:
     else:
         environ["DO_NOT_TRACK"] = "1"
     before = _tree(home)
-    child = subprocess.run(  # noqa: S603 -- our own interpreter and file
-        [sys.executable, str(AUDITED)], env=environ, capture_output=True, text=True, timeout=TIMEOUT, check=False
-    )
+    try:
+        child = subprocess.run(  # noqa: S603 -- our own interpreter and file
+            [sys.executable, str(AUDITED)], env=environ, capture_output=True, text=True, timeout=TIMEOUT, check=False
+        )
+    except subprocess.TimeoutExpired:
+        return [*_acts(log)[0], f"the check itself failed: it did not end within {TIMEOUT} s"]
     acts, seen = _acts(log)
     if child.returncode or not {"watching", "loaded"} <= seen:
         acts.append(f"the check itself failed: {child.stderr.strip().splitlines()[-1:] or 'no output'}")
@@ -92,7 +98,7 @@ def _watch_report(app: str, home: Path, *, by_file: bool) -> list[str]:
     )
 
 
-def _watch_command(context: Context, place: Path, command: Sequence[str]) -> list[str]:
+def _watch_command(context: Context, place: Path, command: Sequence[str], output: int | None) -> list[str]:
     """Run a command, opted out, with the watch as its sitecustomize, and return what otel_usage did in it."""
     (place / "sitecustomize.py").write_text(AUDITED.read_text(encoding="utf-8"), encoding="utf-8")
     log = place / "log"
@@ -104,7 +110,7 @@ def _watch_command(context: Context, place: Path, command: Sequence[str]) -> lis
     directory = Path(config_directory(context.app.name) or os.devnull)
     before = _tree(directory)
     try:
-        status = subprocess.run(command, env=environ, check=False).returncode  # noqa: S603 -- what the user asked for
+        done = subprocess.run(command, env=environ, stdout=output, check=False)  # noqa: S603 -- what the user asked for
     except OSError as error:
         message = f"can't run {command[0]}: {error.strerror}"
         raise click.ClickException(message) from error
@@ -112,7 +118,7 @@ def _watch_command(context: Context, place: Path, command: Sequence[str]) -> lis
     if "watching" not in seen:
         acts.append("the command could not be watched: it starts no Python that reads PYTHONPATH")
     elif "loaded" not in seen:
-        click.echo(f"The command never loaded otel_usage (exit status {status}).", err=True)
+        click.echo(f"The command never loaded otel_usage (exit status {done.returncode}).", err=True)
     return acts + [f"changed {path}" for path in sorted(before ^ _tree(directory))]
 
 

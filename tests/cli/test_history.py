@@ -1,6 +1,7 @@
 """`show` reads the local history, `forget` deletes it."""
 
 import json
+import time
 
 import pytest
 
@@ -10,6 +11,16 @@ def line(number, **more):
     return json.dumps({"uuid": f"u{number}", "num_cpu": 2, "cpu_type": "AMD EPYC", "total_memory": 2**34, "gpu_count": 2,
                        "gpu_type": "NVIDIA L4", "vllm_version": "0.32.0", "context": "LLM_CLASS", "log_time": number * 10**9,
                        "dtype": "torch.float16", "enable_lora": False, **more}) + "\n"  # fmt: skip
+
+
+@pytest.fixture(autouse=True)
+def utc(monkeypatch):
+    """The time of day of Greenwich."""
+    monkeypatch.setenv("TZ", "UTC")
+    time.tzset()
+    yield
+    monkeypatch.undo()
+    time.tzset()
 
 
 @pytest.fixture
@@ -42,16 +53,48 @@ def test_the_newest_few_can_be_asked_for(command):
 
 
 def test_people_get_a_table(command, history):
-    """One row a report; what was declared and is known stands together."""
+    """When, in which context, on which machine; what was declared and is known stands together."""
+    before = {path: path.read_bytes() for path in history.iterdir()}
     status, out, _ = command("show", "-n", "3")
-    rows = [[cell.strip() for cell in text.split("│")[1:-1]] for text in out.splitlines() if text.startswith("│")]
 
     assert (status, out.splitlines()[0].strip()) == (0, str(history / "usage_stats.json"))
-    assert [row[1:] for row in rows] == [
-        ["LLM_CLASS", "0.32.0", "2 x AMD EPYC, 16 GiB", "2 x NVIDIA L4", "dtype=torch.float16, enable_lora=False"],
-        ["heartbeat", "", "", "", ""],
-        ["LLM_CLASS", "0.32.0", "2 x AMD EPYC, 16 GiB", "2 x NVIDIA L4", "dtype=\\x1b[31m, enable_lora=False"],
+    assert cells(out) == [
+        ["1970-01-01 00:00:03", "2 x AMD EPYC, 16 GiB", "dtype=torch.float16, enable_lora=False"],
+        ["LLM_CLASS, 0.32.0", "2 x NVIDIA L4", ""],
+        ["1970-01-01 00:00:04", "", ""],
+        ["heartbeat", "", ""],
+        ["1970-01-01 00:00:05", "2 x AMD EPYC, 16 GiB", "dtype=\\x1b[31m, enable_lora=False"],
+        ["LLM_CLASS, 0.32.0", "2 x NVIDIA L4", ""],
     ]
+    assert {path: path.read_bytes() for path in history.iterdir()} == before
+
+
+def cells(out):
+    """Return the cells of each line of a table."""
+    return [[cell.strip() for cell in text.split("│")[1:-1]] for text in out.splitlines() if text.startswith("│")]
+
+
+def test_a_line_that_others_have_written_stops_nothing(command, config):
+    """Numbers beyond any clock and any memory, and what is no number."""
+    config.mkdir(parents=True)
+    huge = 10**400
+    entries = [{"uuid": ["u"], "log_time": huge, "num_cpu": 2, "total_memory": huge}, {"log_time": "x"}, {"log_time": 1e300}]
+    (config / "usage_stats.json").write_text("".join(json.dumps(entry) + "\n" for entry in entries) + '{"log_time": 1e400}\n')
+    status, out, err = command("show")
+
+    assert (status, err, [row[0] for row in cells(out) if row[0]]) == (0, "", ["heartbeat"] * 4)
+
+
+def test_the_name_of_the_file_can_not_steer_a_terminal(command, tmp_path, monkeypatch):
+    """Its control characters are escaped, in a table and in an empty one."""
+    place = tmp_path / "\x1b[31m"
+    monkeypatch.setenv("VLLM_CONFIG_ROOT", str(place))
+    empty = command("show")[1]
+    place.mkdir()
+    (place / "usage_stats.json").write_text(line(1))
+    shown = command("show")[1]
+
+    assert [("\\x1b[31m/usage_stats.json" in out, "\x1b" in out) for out in (empty, shown)] == [(True, False)] * 2
 
 
 def test_an_empty_history_is_said_to_be_so(command, config):
@@ -73,14 +116,13 @@ def test_forget_deletes_the_history_the_ledger_and_what_waits(shell, config):
     shell("report", VLLM_USAGE_STATS_SERVER="http://127.0.0.1:9")
     (config / "usage_stats.json.1").touch()
     (config / "usage_mode").write_text("local")
-    (config / "usage_outbox").mkdir(exist_ok=True)
-    (config / "usage_outbox" / "1.json").touch()
+    (waiting,) = (path.name for path in (config / "usage_outbox").iterdir())
     status, out, _ = shell("forget")
     again = shell("forget")
 
     assert (status, out.splitlines()) == (0, [
         f"deleted {config}/{name}"
-        for name in ("usage_stats.json", "usage_stats.json.1", "usage_deliveries.json", "usage_outbox/1.json")
+        for name in ("usage_stats.json", "usage_stats.json.1", "usage_deliveries.json", f"usage_outbox/{waiting}")
     ])  # fmt: skip
     assert again == (0, "There was nothing to delete.\n", "")
     assert sorted(path.name for path in config.iterdir()) == ["usage_mode", "usage_outbox"]

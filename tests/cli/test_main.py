@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from otel_usage.cli import cli
+from otel_usage.cli import cli, status
 from otel_usage.version import __version__
 
 
@@ -22,6 +22,15 @@ def test_every_command_has_help_with_an_example(command, name):
     assert max(len(line) for line in out.splitlines()) <= 100
 
 
+def test_the_help_names_every_command_in_whole_sentences(command):
+    """None is cut for want of room."""
+    status, out, err = command("--help")
+    listed = out.partition("Commands:\n")[2].splitlines()
+
+    assert (status, err, [line.split()[0] for line in listed]) == (0, "", sorted(cli.commands))
+    assert [line for line in listed if not line.endswith(".") or line.endswith("...")] == []
+
+
 def test_the_version_is_the_packages(command):
     """One line."""
     assert command("--version") == (0, f"otel-usage, version {__version__}\n", "")
@@ -32,6 +41,7 @@ def test_the_version_is_the_packages(command):
     [
         (["--app", "nope", "status"], "no app 'nope' is installed; the known ones are: vllm (see otel-usage status --help)"),
         (["--app", "\x1b[31m", "status"], "no app '\\x1b[31m' is installed; the known ones are: vllm (see otel-usage status --help)"),
+        ([], "Missing command. (see otel-usage --help)"),
         (["nope"], "No such command 'nope'. (see otel-usage --help)"),
         (["report", "--set"], "Option '--set' requires an argument. (see otel-usage --help)"),
         (["preview", "--format", "xml"], "Invalid value for '--format': 'xml' is not one of 'table', 'json', 'otlp'. (see otel-usage preview --help)"),
@@ -42,13 +52,24 @@ def test_misuse_is_one_line_and_exit_status_2(command, arguments, said):
     """The cause, and where the cure is."""
     status, out, err = command(*arguments)
 
-    assert (status, out, err.count("\n"), err) == (2, "", 1, f"otel-usage: {said}\n")
+    assert (status, out, err) == (2, "", f"otel-usage: {said}\n")
+
+
+@pytest.mark.parametrize("name", cli.commands)
+def test_an_option_that_there_is_not_is_one_line(command, name):
+    """With exit status 2, for every command."""
+    status, out, err = command(name, "--nope=1")
+
+    assert (status, out, err.count("\n")) == (2, "", 1)
+    assert "--nope" in err
+    assert err.endswith(f"(see otel-usage {name} --help)\n")
 
 
 @pytest.mark.parametrize(
     ("module", "said"),
     [
         ("raise RuntimeError('broken')", "app 'myengine' can't be loaded from myengine_app:APP: RuntimeError: broken"),
+        ("import nothing_of_that_name", "app 'myengine' can't be loaded from myengine_app:APP: ModuleNotFoundError: No module named 'nothing_of_that_name'"),
         ("APP = 7", "app 'myengine' can't be loaded: myengine_app:APP is no otel_usage.App"),
     ],
 )
@@ -61,12 +82,38 @@ def test_an_app_that_can_not_be_loaded_is_one_line(shell, tmp_path, module, said
     assert (status, out, err) == (2, "", f"otel-usage: {said} (see otel-usage facts --help)\n")
 
 
-def test_a_reader_that_goes_away_is_no_error():
-    """As with `| head`."""
+@pytest.mark.parametrize(
+    ("line", "out", "err"),
+    [
+        ("{} facts --format json | head -1", "[\n", ""),
+        ("{} status | true", "", ""),
+        ("{} status >&-", "", ""),
+        ("{} status >/dev/full", "", "otel-usage: No space left on device\n"),
+        ("{} status --json >/dev/full", "", "otel-usage: No space left on device\n"),
+        ("{} nope 2>&-", "", ""),
+    ],
+)
+def test_an_output_that_is_gone_or_full_is_no_traceback(line, out, err):
+    """As with `| head`; what can't be written is named in one line."""
     script = Path(sys.executable).with_name("otel-usage")
-    done = subprocess.run(f"{script} facts --format json | head -1", shell=True, capture_output=True, text=True, check=False, timeout=60)
+    done = subprocess.run(line.format(script), shell=True, capture_output=True, text=True, check=False, timeout=60)
 
-    assert (done.stdout, done.stderr) == ("[\n", "")
+    assert (done.stdout, done.stderr) == (out, err)
+
+
+@pytest.mark.parametrize("raised", [KeyboardInterrupt, OSError(24, "Too many open files", "/a/file"), BrokenPipeError])
+def test_whatever_ends_a_command_is_no_traceback(command, monkeypatch, raised):
+    """An interrupt, an error of the system, a reader that is gone."""
+
+    def fail(*_, **__):
+        raise raised
+
+    monkeypatch.setattr(status, "signals", fail)
+    code, out, err = command("status")
+
+    assert (out, code, err.strip()) == ("", *{
+        KeyboardInterrupt: (130, "otel-usage: interrupted"), BrokenPipeError: (1, ""),
+    }.get(raised, (1, "otel-usage: Too many open files: /a/file")))  # fmt: skip
 
 
 @pytest.mark.slow

@@ -55,7 +55,7 @@ def test_an_opt_out_that_off_did_not_create_stays(shell, config, text):
     status, _, err = shell("on")
 
     assert (status, (config / "do_not_track").read_text()) == (1, text)
-    assert err == f"vllm reports stay off all the same, because {config}/do_not_track is 'exists'.\n"
+    assert err == f"vllm reports stay off all the same, because {config}/do_not_track exists.\n"
 
 
 def test_off_does_not_touch_an_opt_out_that_is_there(shell, config):
@@ -94,6 +94,27 @@ def test_a_directory_that_can_not_be_written_is_one_line_with_the_cure(shell, ho
     assert err == (
         f"otel-usage: can't write {home}/.config/vllm: Not a directory; DO_NOT_TRACK=1 in the environment works without\n"
     )
+
+
+@pytest.mark.parametrize("mode", ["on", "local", "off"])
+def test_what_stands_in_the_place_of_the_mode_is_named(command, config, mode):
+    """Not the draft that could not be put there; none is left, and it still counts as off."""
+    (config / "usage_mode").mkdir(parents=True)
+    status, out, err = command(mode)
+
+    assert (status, out, [name for name in os.listdir(config) if name.endswith(".tmp")]) == (1, "", [])
+    assert err.startswith(f"otel-usage: can't write {config}/usage_mode: Is a directory; ")
+
+
+def test_going_from_mode_to_mode_leaves_one_word(command, config, monkeypatch):
+    """Whatever was set before."""
+    monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", "http://127.0.0.1:9")
+    said = [command(mode) for mode in ("off", "off", "local", "on", "local", "off", "on")]
+
+    assert [(status, out.splitlines()[-1], err) for status, out, err in said] == [
+        (0, f"vllm reports are {mode}.", "") for mode in ("off", "off", "local", "on", "local", "off", "on")
+    ]
+    assert [path.name for path in config.iterdir()] == ["usage_mode"]
 
 
 def test_without_a_directory_it_says_what_to_set(command, monkeypatch):

@@ -2,15 +2,22 @@
 
 import contextlib
 import json
+import os
 import re
+import signal
 import socket
 import stat
+import subprocess
+import sys
 import threading
 import time
+from pathlib import Path
 
 import pytest
+from google.protobuf.json_format import MessageToDict
 
-from otel_usage.integrations.vllm import APP
+from otel_usage import marker
+from otel_usage.cli import common
 
 KEYS = (
     "uuid provider num_cpu cpu_type cpu_family_model_stepping total_memory architecture platform xpu_runtime cuda_runtime "
@@ -30,7 +37,7 @@ def test_the_line_has_the_45_keys_in_order_and_null_for_what_was_not_set(shell, 
     line = json.loads(path.read_text())
 
     assert (status, err, out.splitlines()[0]) == (0, "", path.read_text().rstrip("\n"))
-    assert out.splitlines()[1:] == ["", "mode      on, by default", f"recorded  in {path}", "sent      nowhere"]
+    assert out.splitlines()[1:] == ["", "mode      on, by default", f"recorded  in {path}", "sent      nowhere, since no destination is set"]
     assert list(line) == KEYS
     assert (line["model_architecture"], line["dtype"], line["context"]) == ("OPTForCausalLM", "torch.float16", "UNKNOWN_CONTEXT")
     assert {line[key] for key in [*KEYS[20:], "env_var_json", "vllm_version"]} == {None}
@@ -50,29 +57,36 @@ def test_the_operators_collector_gets_it_over_http_with_the_operators_headers(sh
 
 def test_the_operators_collector_gets_it_over_grpc(shell, grpc_receiver):
     """By OTEL_EXPORTER_OTLP_PROTOCOL."""
-    status, out, _ = shell("report", OTEL_EXPORTER_OTLP_ENDPOINT=grpc_receiver.url, OTEL_EXPORTER_OTLP_PROTOCOL="grpc")
+    status, out, _ = shell("report", OTEL_EXPORTER_OTLP_ENDPOINT=grpc_receiver.url, OTEL_EXPORTER_OTLP_PROTOCOL="grpc",
+                           OTEL_EXPORTER_OTLP_HEADERS="authorization=Bearer%20SECRET")  # fmt: skip
+    ((_, span, _),) = grpc_receiver.only.spans
 
-    assert (status, out.splitlines()[-1], len(grpc_receiver.received)) == (0, f"sent      to {grpc_receiver.url}: accepted", 1)
+    assert (status, out.splitlines()[-1], span.name) == (0, f"sent      to {grpc_receiver.url}: accepted", "otel_usage.report")
+    assert dict(grpc_receiver.only.headers)["authorization"] == "Bearer SECRET"
 
 
 @pytest.mark.usefixtures("made_up_app")
-def test_a_projects_server_that_the_operator_named_gets_nothing_of_the_operators(shell, receiver, home):
-    """Neither headers, nor credentials, nor resource attributes."""
+@pytest.mark.parametrize(("name", "path", "encoding"), [("myengine", "/v1/traces", ["content-encoding"]), ("vllm", "/", [])])
+def test_a_projects_server_that_the_operator_named_gets_nothing_of_the_operators(shell, receiver, home, name, path, encoding):
+    """Neither headers, nor credentials, nor resource attributes, by either wire."""
     (home / ".netrc").write_text("default login SECRET password SECRET\n")
-    status, _, _ = shell("--app", "myengine", "report", MYENGINE_USAGE_STATS_SERVER=receiver.url,
-                         OTEL_EXPORTER_OTLP_HEADERS="authorization=SECRET", OTEL_RESOURCE_ATTRIBUTES="team=SECRET")  # fmt: skip
+    status, out, _ = shell("--app", name, "report", OTEL_RESOURCE_ATTRIBUTES="team=SECRET", OTEL_EXPORTER_OTLP_HEADERS="authorization=SECRET",
+                           **{f"{name.upper()}_USAGE_STATS_SERVER": receiver.url})  # fmt: skip
     received = receiver.only
+    content = received.request.SerializeToString() if encoding else received.body
 
-    assert (status, received.path) == (0, "/v1/traces")
-    assert b"SECRET" not in str(received.headers).encode() + received.request.SerializeToString()
+    assert (status, received.path, out.splitlines()[-1].endswith(": accepted (200)")) == (0, path, True)
+    assert sorted(header for header, _ in received.headers) == sorted(["content-length", "content-type", "host", "user-agent", *encoding])
+    assert b"SECRET" not in str(received.headers).encode() + content
 
 
 def test_vllms_server_gets_the_line_as_it_is(shell, receiver, config):
     """What it takes today."""
-    status, _, _ = shell("report", VLLM_USAGE_STATS_SERVER=f"{receiver.url}/in")
+    status, out, _ = shell("report", VLLM_USAGE_STATS_SERVER=f"{receiver.url}/in")
 
     assert (status, receiver.only.path) == (0, "/in")
-    assert receiver.only.body == (config / "usage_stats.json").read_bytes().rstrip(b"\n")
+    assert (config / "usage_stats.json").read_bytes() == receiver.only.body + b"\n"
+    assert out.encode().startswith(receiver.only.body + b"\n")
 
 
 @pytest.mark.parametrize("protocol", ["http/protobuf", "grpc"])
@@ -84,6 +98,53 @@ def test_a_dead_collector_is_said_so_and_the_line_is_there(shell, config, protoc
     assert (status, err, time.monotonic() - start < 6) == (1, "", True)
     assert re.match(r"sent      to http://127\.0\.0\.1:9\S*: not accepted", out.splitlines()[-1])
     assert (config / "usage_stats.json").exists()
+
+
+def test_a_project_that_is_not_there_is_said_so(shell, config):
+    """With exit status 1; the other destination is told apart, and the line is there."""
+    status, out, err = shell("report", "--json", VLLM_USAGE_STATS_SERVER="http://127.0.0.1:9")
+    printed = json.loads(out)
+
+    assert (status, err, printed["line"]) == (1, "", (config / "usage_stats.json").read_text().rstrip("\n"))
+    assert printed["deliveries"] == [
+        {"destination": "project", "endpoint": "http://127.0.0.1:9", "ok": False, "detail": "connection refused"},
+    ]
+
+
+def test_an_interrupt_does_not_wait_for_an_answer(tmp_path):
+    """One line and the status that a shell gives, at once."""
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        child = subprocess.Popen([Path(sys.executable).with_name("otel-usage"), "report"], cwd=tmp_path, text=True,
+                                 stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                                 env={**os.environ, "VLLM_USAGE_STATS_SERVER": f"http://127.0.0.1:{silent.getsockname()[1]}"})  # fmt: skip
+        connection, _ = silent.accept()
+        start = time.monotonic()
+        child.send_signal(signal.SIGINT)
+        out, err = child.communicate(timeout=20)
+        connection.close()
+
+    assert (child.returncode, out.strip(), err.strip()) == (130, "", "otel-usage: interrupted")
+    assert time.monotonic() - start < 2
+
+
+def test_what_was_not_taken_waits_for_a_later_run(shell, receiver, run_python, config):
+    """It says so, and a later run of the app delivers it, under the same ids."""
+    receiver.reply = (503, {}, b"")
+    status, out, _ = shell("report", VLLM_USAGE_STATS_SERVER=receiver.url)
+    receiver.reply = (204, {}, b"")
+    run_python("""
+        from otel_usage import UsageReporter
+        from otel_usage.integrations.vllm import APP
+        usage = UsageReporter(APP)
+        usage.report()
+        usage.flush(10)
+    """, VLLM_USAGE_STATS_SERVER=receiver.url)  # fmt: skip
+    bodies = [received.body for received in receiver.received]
+
+    assert (status, out.splitlines()[-1]) == (
+        1, f"sent      to {receiver.url}: answered 503, asks to try later; a later run tries again",
+    )  # fmt: skip
+    assert (len(bodies), bodies.count(bodies[0]), list((config / "usage_outbox").iterdir())) == (3, 2, [])
 
 
 @pytest.mark.slow
@@ -112,7 +173,7 @@ def test_with_an_opt_out_it_says_so_and_does_nothing(shell, home, receiver):
     """DO_NOT_TRACK=0 is an opt-out as well."""
     status, out, err = shell("report", DO_NOT_TRACK="0", OTEL_EXPORTER_OTLP_ENDPOINT=receiver.url)
 
-    assert (status, out, err) == (1, "vllm reports are off because DO_NOT_TRACK is '0': nothing was recorded or sent.\n", "")
+    assert (status, out, err) == (1, "vllm reports are off, because DO_NOT_TRACK is '0': nothing was recorded or sent.\n", "")
     assert (list(home.iterdir()), receiver.received) == ([], [])
 
 
@@ -124,13 +185,18 @@ def test_in_local_mode_the_line_is_written_and_nothing_is_sent(shell, config, re
     assert (config / "usage_stats.json").exists()
 
 
-def test_a_file_that_can_not_be_written_is_said_so_and_the_operators_collector_gets_it(shell, config, receiver):
-    """Exit status 1, and the report is sent all the same."""
-    (config / "usage_stats.json").mkdir(parents=True)
+@pytest.mark.parametrize("make", [lambda p: p.mkdir(), os.mkfifo, lambda p: p.symlink_to(p.parent / "elsewhere")])
+def test_a_file_that_can_not_be_written_is_said_so_and_the_operators_collector_gets_it(shell, config, receiver, make):
+    """A directory, a FIFO or a link in its place: exit status 1, and the report is sent all the same."""
+    config.mkdir(parents=True)
+    make(config / "usage_stats.json")
     status, out, err = shell("report", OTEL_EXPORTER_OTLP_ENDPOINT=receiver.url)
 
-    assert (status, err, len(receiver.received)) == (1, "", 1)
-    assert f"recorded  NOT: {config}/usage_stats.json can't be written" in out
+    assert (status, err, len(receiver.received), (config / "elsewhere").exists()) == (1, "", 1, False)
+    assert out.splitlines()[-2:] == [
+        f"recorded  NOT: {config}/usage_stats.json can't be written",
+        f"sent      to {receiver.url}/v1/traces: accepted",
+    ]
 
 
 def test_two_destinations_get_reports_of_their_own(shell, receiver, grpc_receiver, config):
@@ -142,6 +208,37 @@ def test_two_destinations_get_reports_of_their_own(shell, receiver, grpc_receive
 
     assert (status, out.count("accepted")) == (0, 2)
     assert receiver.only.json["uuid"] == line["uuid"] != own["service.instance.id"]
+
+
+@pytest.mark.usefixtures("made_up_app")
+def test_what_two_destinations_get_can_not_be_joined(shell, receiver, grpc_receiver, home):
+    """Neither by the run's id, nor by the trace's or the span's."""
+    shell("--app", "myengine", "report", MYENGINE_USAGE_STATS_SERVER=receiver.url,
+          OTEL_EXPORTER_OTLP_ENDPOINT=grpc_receiver.url, OTEL_EXPORTER_OTLP_PROTOCOL="grpc")  # fmt: skip
+    line = json.loads((home / ".config/myengine/usage_stats.json").read_text())
+    ((project, span, _),), ((own, own_span, _),) = receiver.only.spans, grpc_receiver.only.spans
+    uuids = {line["uuid"], project.pop("service.instance.id"), own.pop("service.instance.id")}
+
+    assert (project, span.name) == (own, own_span.name)
+    assert [len(uuids), span.trace_id == own_span.trace_id, span.span_id == own_span.span_id] == [2, False, False]
+
+
+def test_it_is_a_run_of_its_own(shell, receiver, monkeypatch):
+    """Whatever marks the processes of a run that has reported."""
+    monkeypatch.setenv("VLLM_USAGE_RUN", "")
+    marker.mark("vllm")
+    for _ in range(2):
+        shell("report", OTEL_EXPORTER_OTLP_ENDPOINT=receiver.url)
+    runs = {resource["service.instance.id"] for received in receiver.received for resource, _, _ in received.spans}
+
+    assert len(runs) == 2
+
+
+def test_an_adopters_endpoint_is_not_the_command_lines(shell, config):
+    """Nor may a chosen exporter make it so: only what the operator names is sent to."""
+    status, out, _ = shell("report", "--json", OTEL_USAGE_EXPORTER="project")
+
+    assert (status, json.loads(out)["deliveries"], (config / "usage_stats.json").exists()) == (0, [], True)
 
 
 @pytest.mark.parametrize("off", [False, True])
@@ -167,25 +264,31 @@ def test_for_programs_it_prints_json(shell, receiver, config, off):
         ("nokey=1", "--set nokey: vllm declares no such fact; the nearest are block_size, source, attention_backend"),
         ("dtyp=x", "--set dtyp: vllm declares no such fact; the nearest are dtype, "),
         ("detect_failed=gpu", "--set detect_failed: vllm declares no such fact; the nearest are "),
+        ("uuid=5be557ae-ae32-47db-958b-18a1c1cb19f1", "--set uuid: each report makes its own (see"),
+        ("log_time=1", "--set log_time: each report makes its own (see"),
         ("dtype", "--set dtype: write it as KEY=VALUE"),
+        ("=1", "--set : vllm declares no such fact; the nearest are "),
+        ("block_size=1.5", "--set block_size=1.5: the value must be an integer, or null"),
+        (f"block_size={2**63}", "--set: block_size must be within 64 bits"),
+        ("env_var_json={", "--set: env_var_json must be a string that holds a JSON object"),
+        ('env_var_json={"HOME": "x"}', "--set: env_var_json: HOME is not declared"),
         ("block_size=big", "--set block_size=big: the value must be an integer, or null"),
         ("enable_lora=1", "--set enable_lora=1: the value must be true or false, or null"),
         ("gpu_memory_utilization=x", "--set gpu_memory_utilization=x: the value must be a number, or null"),
         ("gpu_memory_utilization=nan", "--set: gpu_memory_utilization must be a finite number"),
         (f"dtype={'x' * 257}", "--set: dtype must be at most 256 bytes of UTF-8"),
         ("context=X", "--set: context must be one of UNKNOWN_CONTEXT, LLM_CLASS, API_SERVER, "),
-        ("dtype=\x1b[31m", ""),
+        ("\x1b[31m=1", "--set \\x1b[31m: vllm declares no such fact; "),
+        ("block_size=\x1b[31m", "--set block_size=\\x1b[31m: the value must be an integer, or null"),
     ],
 )
 def test_a_setting_that_makes_no_sense_is_one_line_with_the_cure(command, home, setting, said):
     """Exit status 2, and nothing is written."""
     status, out, err = command("report", "--set", setting)
-    if said:
-        assert (status, out, err.count("\n"), list(home.iterdir())) == (2, "", 1, [])
-        assert err.startswith(f"otel-usage: {said}")
-        assert err.endswith("(see otel-usage report --help)\n")
-    else:
-        assert (status, "\x1b" in out + err) == (0, False)
+
+    assert (status, out, err.count("\n"), list(home.iterdir())) == (2, "", 1, [])
+    assert err.startswith(f"otel-usage: {said}")
+    assert err.endswith("(see otel-usage report --help)\n")
 
 
 def test_settings_are_read_by_their_declared_types(command, config):
@@ -201,19 +304,27 @@ def test_settings_are_read_by_their_declared_types(command, config):
     ]  # fmt: skip
 
 
+def test_a_string_that_is_not_declared_stands_in_the_file_and_leaves_as_other(shell, config, receiver):
+    """As `preview` shows beforehand."""
+    _, shown, _ = shell("preview", "--set", "dtype=mine")
+    shell("report", "--set", "dtype=mine", OTEL_EXPORTER_OTLP_ENDPOINT=receiver.url)
+    ((resource, _, _),) = receiver.only.spans
+
+    assert re.search(r"│ dtype +│ mine +│\n│   vllm.config.dtype +│ other +│", shown)
+    assert (json.loads((config / "usage_stats.json").read_text())["dtype"], resource["vllm.config.dtype"]) == ("mine", "other")
+
+
 def test_a_preview_equals_the_report_but_for_ids_and_time(shell, home, receiver):
     """The line, and over OTLP the whole request; nothing is written or sent by it."""
-    previews = [shell("preview", *SET, "--format", form)[1] for form in ("json", "otlp")]
-    assert list(home.iterdir()) == []
-
+    previews = [shell("preview", *SET, "--format", form, OTEL_EXPORTER_OTLP_ENDPOINT=receiver.url) for form in ("json", "otlp", "table")]
+    left = (list(home.iterdir()), receiver.received[:], {err for _, _, err in previews})
     shell("report", *SET, OTEL_EXPORTER_OTLP_ENDPOINT=receiver.url)
-    from google.protobuf.json_format import MessageToDict
-
     line = json.loads((home / ".config/vllm/usage_stats.json").read_text())
     sent = MessageToDict(receiver.only.request, use_integers_for_enums=True)
 
-    assert masked(json.loads(previews[0])) == masked(line)
-    assert masked(json.loads(previews[1])) == masked(sent)
+    assert left == ([], [], {""})
+    assert json.dumps(masked(json.loads(previews[0][1]))) == json.dumps(masked(line))
+    assert json.dumps(masked(json.loads(previews[1][1]))) == json.dumps(masked(sent))
 
 
 def masked(value):
@@ -238,13 +349,40 @@ def test_ids_in_a_preview_are_hexadecimal(command):
 @pytest.mark.usefixtures("made_up_app")
 @pytest.mark.parametrize("name", ["vllm", "myengine"])
 def test_a_preview_as_a_table_has_each_fact_with_its_attributes(command, home, name):
-    """What stands in the file, and what leaves."""
-    status, out, err = command("--app", name, "preview", "--set", "context=API_SERVER")
-    keys = APP.report_keys if name == "vllm" else ("quantization", "myengine_env", "note")
+    """What stands in the file, and what leaves: all of either, and nothing else."""
+    setting = ("--app", name, "preview", "--set", "context=API_SERVER", "--format")
+    status, out, _ = command(*setting, "table")
+    line, request = (json.loads(command(*setting, form)[1]) for form in ("json", "otlp"))
+    (of_resource,) = request["resourceSpans"]
+    (of_span,) = of_resource["scopeSpans"][0]["spans"]
+    rows = [text[2:].split("│")[0].rstrip() for text in out.splitlines() if text.startswith("│")]
 
-    assert (status, err, list(home.iterdir())) == (0, "", [])
-    assert [key for key in keys if not re.search(rf"│ {key} ", out)] == []
-    assert re.search(r"│ context +│ API_SERVER +│ otel_usage.context +│ API_SERVER +│", out)
+    assert (status, list(home.iterdir())) == (0, [])
+    assert [row for row in rows if not row.startswith(" ")] == [*line, "(OTLP only)"]
+    assert sorted(row.strip() for row in rows if row.startswith(" ")) == sorted(
+        attribute["key"] for attribute in [*of_resource["resource"]["attributes"], *of_span["attributes"]]
+    )
+    assert re.search(r"│ context +│ API_SERVER +│\n│   otel_usage.context +│ API_SERVER +│", out)
+    assert re.search(rf"│ \(OTLP only\) +│ +│\n│   service.name +│ {name} +│", out)
+
+
+def test_a_value_is_folded_in_a_narrow_terminal_and_never_cut(command, monkeypatch):
+    """Every character of it is there."""
+    monkeypatch.setattr(common, "WIDE", 40)
+    given = "x" * 100
+    _, out, _ = command("preview", "--set", f"dtype={given}")
+    cells = [text.split("│")[2].strip() for text in out.splitlines() if text.startswith("│")]
+
+    assert given in "".join(cells)
+    assert "…" not in out
+
+
+@pytest.mark.parametrize(("given", "shown"), [("\x1b[31m", "\\x1b[31m"), (":bug:", ":bug:"), ("[bold]x", "[bold]x"), ("a\nb", "a\\nb")])
+def test_a_value_is_shown_as_it_is_but_for_control_characters(command, given, shown):
+    """It is neither markup nor a picture, and can't steer a terminal."""
+    _, out, _ = command("preview", "--set", f"dtype={given}")
+
+    assert re.search(rf"│ dtype +│ {re.escape(shown)} +│", out)
 
 
 def test_a_preview_says_where_nothing_of_it_would_be_sent(command, monkeypatch):
@@ -253,4 +391,28 @@ def test_a_preview_says_where_nothing_of_it_would_be_sent(command, monkeypatch):
     status, out, err = command("preview", "--format", "json")
 
     assert (status, list(json.loads(out)) == KEYS) == (0, True)
-    assert err == "Nothing of this would be recorded or sent: vllm reports are off because VLLM_NO_USAGE_STATS is '1'.\n"
+    assert err == "Nothing of this would be recorded or sent: vllm reports are off, because VLLM_NO_USAGE_STATS is '1'.\n"
+
+
+def test_a_preview_says_where_it_would_be_recorded_only(command, monkeypatch):
+    """In mode local."""
+    monkeypatch.setenv("OTEL_USAGE_EXPORTER", "none")
+    _, _, err = command("preview", "--format", "json")
+
+    assert err == "Nothing of this would be sent: vllm reports are local, because OTEL_USAGE_EXPORTER is 'none'.\n"
+
+
+def test_a_preview_needs_no_pipeline(command, monkeypatch):
+    """Nor one that an environment has turned off."""
+    monkeypatch.setenv("OTEL_SDK_DISABLED", "true")
+    status, out, err = command("preview", "--format", "otlp")
+
+    assert (status, list(json.loads(out)), "reports are off" in err) == (0, ["resourceSpans"], True)
+
+
+def test_an_sdk_that_can_not_be_loaded_is_one_line(shell):
+    """Its own words say which variable to mend."""
+    status, out, err = shell("preview", "--format", "otlp", OTEL_SPAN_ATTRIBUTE_COUNT_LIMIT="many")
+
+    assert (status, out) == (1, "")
+    assert err == "otel-usage: OpenTelemetry failed to load or to run: OTEL_SPAN_ATTRIBUTE_COUNT_LIMIT must be a non-negative integer but got many\n"

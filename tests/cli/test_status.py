@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from otel_usage import consent
+from otel_usage import consent, outbox
 
 
 def test_every_signal_is_shown_with_its_value_and_what_it_means(command, config, monkeypatch):
@@ -19,7 +19,7 @@ def test_every_signal_is_shown_with_its_value_and_what_it_means(command, config,
     assert lines[-4:] == [
         "destinations   http://collector.example.org:4318/in/v1/traces (otlp, http/protobuf)",
         f"local file     {config}/usage_stats.json",
-        "waiting        0 reports, 0 bytes, oldest -",
+        "waiting        nothing",
         "last delivery  none",
     ]
     assert "SECRET" not in out
@@ -56,14 +56,90 @@ def test_what_waits_and_what_was_delivered_last_is_told(shell, config):
     assert out.splitlines()[-1].endswith(" to http://127.0.0.1:9: connection refused")
 
 
-@pytest.mark.parametrize("value", ["\x1b[2J", "a\nb", "\x00" if False else "\x07", "\u202e"])
-def test_control_characters_are_escaped(command, monkeypatch, value):
-    """No value can steer a terminal."""
-    monkeypatch.setenv("OTEL_USAGE_SUPPRESSED_VLLM", value)
+def test_when_off_it_is_the_same_json(command, config, monkeypatch):
+    """An embedder that turned it off is named."""
+    monkeypatch.setenv("OTEL_USAGE_SUPPRESSED_VLLM", "an embedder")
+    status, out, _ = command("status", "--json")
+    found = json.loads(out)
+
+    assert (status, list(found)) == (0, ["app", "mode", "decided_by", "signals", "destinations", "file", "outbox", "last_delivery"])
+    assert (found["mode"], found["decided_by"]) == ("off", "OTEL_USAGE_SUPPRESSED_VLLM")
+    assert {"name": "OTEL_USAGE_SUPPRESSED_VLLM", "value": "an embedder", "means": "off"} in found["signals"]
+    assert not config.exists()
+
+
+ON_THIS_MACHINE = {"OTEL_EXPORTER_OTLP_ENDPOINT": "http://127.0.0.1:9"}
+
+
+@pytest.mark.parametrize(
+    ("environment", "mode", "decided_by"),
+    [
+        (ON_THIS_MACHINE, "on", "default"),
+        *((ON_THIS_MACHINE | {name: value}, "off", name) for value in ("", "0")
+          for name in ("DO_NOT_TRACK", "VLLM_DO_NOT_TRACK", "VLLM_NO_USAGE_STATS")),
+        (ON_THIS_MACHINE | {"OTEL_SDK_DISABLED": " TRUE "}, "off", "OTEL_SDK_DISABLED"),
+        (ON_THIS_MACHINE | {"OTEL_SDK_DISABLED": " False "}, "on", "default"),
+        (ON_THIS_MACHINE | {"OTEL_USAGE_EXPORTER": "otlp,none"}, "local", "OTEL_USAGE_EXPORTER"),
+        (ON_THIS_MACHINE | {"OTEL_USAGE_EXPORTER": "console"}, "local", "OTEL_USAGE_EXPORTER"),
+        (ON_THIS_MACHINE | {"OTEL_USAGE_EXPORTER": ""}, "on", "default"),
+        (ON_THIS_MACHINE | {"OTEL_USAGE_EXPORTER": "none", "DO_NOT_TRACK": "0"}, "off", "DO_NOT_TRACK"),
+        ({"OTEL_EXPORTER_OTLP_ENDPOINT": "https://collector.example.org"}, "local", "pytest"),
+        ({"OTEL_USAGE_EXPORTER": "otlp"}, "on", "default"),
+        ({}, "local", "pytest"),
+    ],
+)  # fmt: skip
+def test_each_variable_decides_as_it_should(command, monkeypatch, environment, mode, decided_by):
+    """Any off wins over any local, and any local over on."""
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    found = json.loads(command("status", "--json")[1])
+
+    assert (found["mode"], found["decided_by"]) == (mode, decided_by)
+
+
+@pytest.mark.parametrize(("name", "text", "mode"), [("do_not_track", "", "off"), ("usage_mode", "local", "local"), ("usage_mode", "never", "off")])
+@pytest.mark.parametrize("variable", ["VLLM_CONFIG_ROOT", "XDG_CONFIG_HOME", "HOME", None])
+def test_each_file_decides_as_it_should_and_is_listed(command, monkeypatch, tmp_path, variable, name, text, mode):
+    """In each of the directories, that of the machine included."""
+    monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", "http://127.0.0.1:9")
+    place = {"VLLM_CONFIG_ROOT": "root", "XDG_CONFIG_HOME": "xdg/vllm", "HOME": "home/.config/vllm", None: "etc/otel-usage"}[variable]
+    (tmp_path / place).mkdir(parents=True)
+    (tmp_path / place / name).write_text(text)
+    if variable:
+        monkeypatch.setenv(variable, str(tmp_path / place.removesuffix("/.config/vllm").removesuffix("/vllm")))
+    found = json.loads(command("status", "--json")[1])
+
+    assert (found["mode"], found["decided_by"]) == (mode, str(tmp_path / place / name))
+    assert {"name": found["decided_by"], "value": text or "exists", "means": mode} in found["signals"]
+
+
+def test_an_opt_out_that_is_a_file_is_said_in_words(command, config):
+    """It exists, which is all that counts."""
+    config.mkdir(parents=True)
+    (config / "do_not_track").touch()
+
+    assert command("status")[1].splitlines()[0] == f"vllm reports are off, because {config}/do_not_track exists."
+
+
+def test_what_waits_is_counted(command, config):
+    """With its size, and the time of the oldest."""
+    for second in (1, 2):
+        outbox.put(str(config), {"x": second}, collected=second * 10**9, kind="report", run="r").leave()
+    found = json.loads(command("status", "--json")[1])["outbox"]
     _, out, _ = command("status")
 
-    assert value not in out
-    assert "OTEL_USAGE_SUPPRESSED_VLLM is " in out.splitlines()[0]
+    assert found == {"count": 2, "bytes": 16, "oldest": "1970-01-01T00:00:01Z"}
+    assert "waiting        2 unsent, 16 bytes, the oldest of 1970-01-01T00:00:01Z" in out.splitlines()
+
+
+@pytest.mark.parametrize(("value", "shown"), [("\x1b[2J", "\\x1b[2J"), ("a\nb", "a\\nb"), ("\x07", "\\x07"), ("\u202e", "\\u202e"), (":bug:", ":bug:")])
+def test_control_characters_are_escaped(command, monkeypatch, value, shown):
+    """No value can steer a terminal; all else is as it was set."""
+    monkeypatch.setenv("OTEL_USAGE_SUPPRESSED_VLLM", value)
+    first, *_, row = [text for text in command("status")[1].splitlines() if "OTEL_USAGE_SUPPRESSED_VLLM" in text]
+
+    assert first == f"vllm reports are off, because OTEL_USAGE_SUPPRESSED_VLLM is '{shown}'."
+    assert row.split("│")[2].strip() == shown
 
 
 def test_without_a_directory_it_says_so(command, monkeypatch):

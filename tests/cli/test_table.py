@@ -6,6 +6,7 @@ import re
 import pytest
 from myengine_app import APP as MYENGINE
 
+from otel_usage.cli import common
 from otel_usage.integrations.vllm import APP as VLLM
 
 APPS = {"vllm": VLLM, "myengine": MYENGINE}
@@ -41,11 +42,30 @@ def test_markdown_has_a_row_a_fact(command, name):
 @pytest.mark.usefixtures("made_up_app")
 @pytest.mark.parametrize("name", APPS)
 def test_people_get_a_table_of_every_attribute(command, name):
-    """With what it may hold, and why."""
+    """Below each fact, which says why; in the order of the file."""
     status, out, _ = command("--app", name, "facts")
+    rows = [[cell.rstrip() for cell in text[2:].split(" │")[:2]] for text in out.splitlines() if text.startswith("│")]
+    expected = [
+        row
+        for fact in APPS[name].rows.values()
+        for row in [fact.key if fact.in_line else "(OTLP only)", *(f"  {a.name}" for a in APPS[name].columns[fact.key])]
+    ]
 
-    assert status == 0
-    assert [attribute for attribute in APPS[name].attributes if attribute not in out and attribute != "service.name"] == []
+    assert (status, [first for first, _ in rows if first]) == (0, expected)
+    assert ["total_memory", " how much host memory offloading may count on"] in rows
+    assert ["  otel_usage.memory.limit", " int, By; steps of 1 GiB"] in rows
+    assert out.splitlines()[-1] == "Every value and pattern: otel-usage facts --format json"
+
+
+def test_a_narrow_terminal_cuts_nothing(command, monkeypatch):
+    """What is too wide is folded."""
+    monkeypatch.setattr(common, "WIDE", 60)
+    _, out, _ = command("facts")
+    (first, second) = zip(*([cell.strip() for cell in text.split("│")[1:3]] for text in out.splitlines() if text.startswith("│")), strict=True)
+
+    assert "vllm.env.VLLM_ENABLE_V1_MULTIPROCESSING" in "".join(first)
+    assert "which models and batch sizes fit" in " ".join(second)
+    assert "…" not in out
 
 
 def test_what_is_allowed_is_said_in_words(command, made_up_app):

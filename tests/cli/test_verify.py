@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 import otel_usage
+from otel_usage.cli import verify
 
 REPORTS = """
 from otel_usage import UsageReporter
@@ -61,6 +62,14 @@ def test_a_broken_gate_is_noticed(broken):
     assert "stats.vllm.ai" not in out
 
 
+def test_a_report_that_does_not_end_proves_nothing(command, monkeypatch):
+    """The check has failed, and says so."""
+    monkeypatch.setattr(verify, "TIMEOUT", 0.01)
+    status, out, _ = command("verify-off")
+
+    assert (status, out.count("  the check itself failed: it did not end within 0.01 s\n")) == (1, 2)
+
+
 def test_for_programs_it_prints_json(broken, shell):
     """Whether it passed, and what was done by each check."""
     failed, passed = json.loads(broken("--json")[1]), json.loads(shell("verify-off", "--json")[1])
@@ -84,6 +93,16 @@ def test_in_a_command_a_broken_gate_is_noticed_too(broken):
     status, out, _ = broken("--", sys.executable, "-c", REPORTS)
 
     assert (status, "a thread is started" in out, "usage_stats.json" in out) == (1, True, True)
+
+
+def test_a_commands_own_options_and_output_are_its_own(shell):
+    """Whether `--` stands before it or not; beside JSON, what it prints is not on the output."""
+    code = f"import sys; print(sys.argv[1:]){REPORTS}"
+    results = [shell("verify-off", "--json", *dashes, sys.executable, "-c", code, "--json", "--help") for dashes in ([], ["--"])]
+
+    assert [(status, json.loads(out), err) for status, out, err in results] == [
+        (0, {"app": "vllm", "passed": True, "checks": {"the command, opted out": []}}, "['--json', '--help']\n")
+    ] * 2
 
 
 def test_a_command_that_never_loads_it_is_said_so(shell):
