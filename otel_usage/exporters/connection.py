@@ -98,6 +98,8 @@ class Connection:
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
         context.minimum_version = ssl.TLSVersion.TLSv1_2
         context.load_default_certs()
+        # A reply that is read until its end must end as TLS ends: else a network could cut it anywhere.
+        context.options &= ~getattr(ssl, "OP_IGNORE_UNEXPECTED_EOF", 0)
         if self._socket is not None:
             self._socket.settimeout(self._remaining())
             self._socket = context.wrap_socket(self._socket, server_hostname=host, suppress_ragged_eofs=False)

@@ -103,5 +103,5 @@ def _in_words(error: OSError) -> str:
     ]
     if ssl := sys.modules.get("ssl"):
         kinds[:0] = [(ssl.SSLCertVerificationError, "the server's certificate can't be verified")]
-        kinds += [(ssl.SSLEOFError, BROKEN), (ssl.SSLError, "no secure connection (TLS) could be made")]
+        kinds += [(ssl.SSLError, "the secure connection (TLS) failed")]
     return next((words for kind, words in kinds if isinstance(error, kind)), "no connection could be made")

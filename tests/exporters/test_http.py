@@ -392,7 +392,7 @@ def test_a_server_of_a_version_of_tls_before_1_2_is_refused(serve, tls):
     context.set_ciphers("ALL:@SECLEVEL=0")
     server = serve(tls=context)
 
-    assert failure(f"https://localhost:{server.port}/")[0] == "no secure connection (TLS) could be made"
+    assert failure(f"https://localhost:{server.port}/")[0] == "the secure connection (TLS) failed"
     assert server.requests == []
 
 
@@ -424,7 +424,7 @@ def test_a_server_that_speaks_no_tls_is_a_failure(serve):
     """Where https was asked for."""
     said, _ = failure(f"https://localhost:{serve(b'HTTP/1.1 200 OK', reads=False).port}/")
 
-    assert said in ("no secure connection (TLS) could be made", "the connection was closed before the end of the answer")
+    assert said in ("the secure connection (TLS) failed", "the connection was closed before the end of the answer")
 
 
 def test_a_tls_handshake_that_hangs_ends_at_the_deadline(serve, silence):
