@@ -417,7 +417,7 @@ def test_a_tls_reply_that_is_cut_off_is_no_whole_one(serve, tls):
 
     server = serve(cut, tls=tls("localhost"))
 
-    assert failure(f"https://localhost:{server.port}/")[0] == "the connection was closed before the end of the answer"
+    assert failure(f"https://localhost:{server.port}/")[0] == "the secure connection (TLS) failed"
 
 
 def test_a_server_that_speaks_no_tls_is_a_failure(serve):
