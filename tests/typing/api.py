@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TypedDict
 
 import otel_usage
-from otel_usage import App, EnvironmentFact, Fact, UsageReporter
+from otel_usage import App, EnvironmentFact, Fact, UsageReporter, child_env, suppress
 from otel_usage.testing import capture
 
 
@@ -35,11 +35,14 @@ usage.report({"quantization": "awq"}, context="API_SERVER", force=True)
 facts: MyFacts = {"quantization": "awq", "batch": 8}
 usage.report(facts)
 usage.report(quantization="awq")
+usage.set_runtime(load=0.5)
+workers: dict[str, str] = child_env()
+suppress("myengine", by="embedder")
 taken: bool = usage.flush(timeout=1.0)
 dropped: int = usage.dropped
 version: str = otel_usage.__version__
 
-with UsageReporter("myengine", version="1.2.0", endpoint="https://stats.example.org") as reporter:
+with UsageReporter("myengine", version="1.2.0", heartbeat=0, notice="before-send") as reporter:
     reporter.report(context="LIBRARY")
 
 with capture(APP) as reports:
