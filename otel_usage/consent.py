@@ -105,15 +105,15 @@ def since(app: str) -> float:
 
     0 where no one turned it on, now where the time can't be read.
     """
-    from datetime import datetime  # noqa: PLC0415 -- only where something old is about to be sent
-
     newest = 0.0
     for signal in _files(app, os.environ):
         word, _, text = (signal.value or "").partition(" ")
         if word != ON or not text or not signal.name.endswith(MODE_FILE):
             continue
+        from datetime import datetime, timezone  # noqa: PLC0415 -- only where someone turned it on
+
         try:
-            turned = datetime.fromisoformat(text.replace("Z", "+00:00")).timestamp()
+            turned = datetime.fromisoformat(text.removesuffix("Z")).replace(tzinfo=timezone.utc).timestamp()
         except ValueError:
             turned = time.time()
         newest = max(newest, turned)

@@ -257,7 +257,10 @@ def _make_room(folder: int, size: int) -> None:
     """Delete what is too old, and the oldest where there are too many or they are too large."""
     kept = []
     for name in sorted(os.listdir(folder)):
-        found = os.stat(name, dir_fd=folder, follow_symlinks=False)
+        try:
+            found = os.stat(name, dir_fd=folder, follow_symlinks=False)
+        except FileNotFoundError:  # another process has just sent it
+            continue
         if time.time() - found.st_mtime > OLDEST:
             _remove_all(folder, [name])
         else:

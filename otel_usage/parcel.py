@@ -8,6 +8,7 @@ from otel_usage import outbox
 from otel_usage.admit import admit
 from otel_usage.consent import config_directory, since
 from otel_usage.delivery import LIMIT, send
+from otel_usage.exporters.outcome import STOPPED
 from otel_usage.report import Report
 from otel_usage.table import HEARTBEAT, REPORT
 
@@ -69,6 +70,7 @@ class Parcel:
     def attempt(self, *, limit: float = LIMIT, timeout: float | None = None) -> bool:
         """Send it once; True when nothing is left to do: it was taken or refused, or another process has it.
 
+        What was collected before reporting was turned on is never sent.
         limit, timeout: see delivery.send.
         """
         entry, self._entry = self._entry, None
@@ -77,7 +79,11 @@ class Parcel:
             entry = _claimed(directory, self.name) if directory else None
             if entry is None:
                 return True
-        self.outcome = outcome = send(self.report, self.destination, self._gate, limit=limit, timeout=timeout)
+        if int(self.report.facts["log_time"]) <= since(self.report.app.name) * NANO:
+            outcome = STOPPED
+        else:
+            outcome = send(self.report, self.destination, self._gate, limit=limit, timeout=timeout)
+        self.outcome = outcome
         if entry is not None:
             _settle(entry, again=outcome.again)
         return not outcome.again
@@ -118,11 +124,11 @@ def send_waiting(gate: Gate, name: str) -> None:
 def _restored(gate: Gate, entry: Entry) -> Parcel | None:
     """Return the parcel of an entry, admitted by the present table; None where it must not be sent.
 
-    That is: too old, collected before reporting was turned on, or its destination is no longer one.
+    That is: too old, or its destination is no longer one.
     """
     to = next((d for d in gate.destinations if d.key == entry.values.get(TO)), None)
     age = time.time() - entry.time / NANO
-    if to is None or age > outbox.OLDEST or entry.time <= since(gate.app.name) * NANO:
+    if to is None or age > outbox.OLDEST:
         return None
     facts, _ = admit(gate.app, {k: v for k, v in entry.values.items() if "." not in k}, on=None)
     try:

@@ -220,6 +220,19 @@ def test_what_is_written_goes_to_the_first_directory_that_is_set(environ, direct
     assert consent.config_directory("vllm", environ) == directory
 
 
+@pytest.mark.parametrize(
+    ("text", "seconds"),
+    [("on", 0), ("local", 0), ("on 2026-11-24T10:00:00Z", 1795514400), ("on 2026-11-24T10:00:00.500000Z", 1795514400.5),
+     ("on 2026-11-24T10:00:00", 1795514400), ("on 2026-11-24", 1795478400)],
+)  # fmt: skip
+def test_the_time_at_which_it_was_turned_on_is_utc(home, text, seconds):
+    """With or without its Z; 0 where no one turned it on."""
+    (home / ".config/vllm").mkdir(parents=True)
+    (home / ".config/vllm/usage_mode").write_text(text)
+
+    assert consent.since("vllm") == seconds
+
+
 def test_any_off_wins_over_any_local_and_any_local_over_on(monkeypatch, home):
     """The order of the signals does not matter."""
     (home / ".config/vllm").mkdir(parents=True)

@@ -197,6 +197,17 @@ def test_an_entry_over_64_kib_is_not_put(directory):
     assert box(directory) == []
 
 
+def test_an_entry_that_another_process_sends_meanwhile_is_in_nobodys_way(directory, leave, monkeypatch):
+    """It is gone between the listing and the look at it."""
+    gone, stays = leave(collected=NOW), leave(collected=NOW + 1)
+    listed = os.listdir
+    with monkeypatch.context() as patch:
+        patch.setattr(outbox.os, "listdir", lambda folder: [*listed(folder), "0.0.report.u.json"])
+        new = leave(collected=NOW + 2)
+
+    assert waiting(directory) == [gone, stays, new]
+
+
 def test_what_is_older_than_30_days_goes(directory, leave):
     """When the next entry is put."""
     old, new = leave(collected=NOW), leave(collected=NOW + 1)

@@ -148,6 +148,20 @@ def test_what_was_collected_before_reporting_was_turned_on_is_never_sent(gate, d
     assert (resource["service.instance.id"], names(directory)) == (later.report.facts["uuid"], [])
 
 
+@pytest.mark.parametrize("kept", [True, False])
+def test_that_holds_for_what_this_run_still_has_to_send_as_well(gate, directory, receiver, kept):
+    """Turned off and on again while it waits for the next attempt, in the outbox or in memory."""
+    made = Parcel(Report(APP, {"quantization": "awq"}), gate.destinations[0], gate)
+    if kept:
+        made.keep()
+    receiver.reply = (503, {}, b"")
+    first = made.attempt()
+    set_mode(directory, "on")
+    receiver.reply = (200, PROTOBUF, b"")
+
+    assert (first, made.attempt(), len(receiver.received), names(directory)) == (False, True, 1, [])
+
+
 @pytest.mark.parametrize("text", ["on 2999-01-01T00:00:00Z", "on 2026-99-99"])
 def test_a_time_in_the_future_or_no_time_lets_nothing_old_out(gate, directory, receiver, text):
     """What can't be read counts as now."""
