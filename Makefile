@@ -1,13 +1,14 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+TOOLS := .cache/bin
 
 .PHONY: report
 report: $(VENV)/main  # make a real report of this machine, and show where it is
 	@$(BIN)/otel-usage report
 
 .PHONY: test
-test: lint  # all checks and all tests
+test: lint $(TOOLS)/otelcol-usage $(TOOLS)/jaeger $(TOOLS)/kafka  # all checks and all tests
 	$(BIN)/pytest --cov
 
 .PHONY: unit
@@ -22,8 +23,15 @@ lint: $(VENV)/test  # style, types and the import contract
 	$(BIN)/lint-imports --no-logo
 
 .PHONY: docs
-docs: $(VENV)/test  # write the generated part of README.md again
+docs: $(VENV)/test  # write what is generated again: the tables of README.md, and collector-config/
 	$(BIN)/python tests/support/generated.py
+
+.PHONY: otelcol
+otelcol: $(TOOLS)/otelcol-usage  # the collector that collector-config/ is for
+
+.PHONY: demo
+demo: $(TOOLS)/otelcol-usage $(TOOLS)/jaeger $(VENV)/main  # collector and Jaeger on this machine, with reports in them
+	@$(BIN)/python tests/support/demo.py
 
 .PHONY: bench
 bench: $(VENV)/test  # figures, as ratios within one run
@@ -31,7 +39,7 @@ bench: $(VENV)/test  # figures, as ratios within one run
 
 .PHONY: clean
 clean:  # remove what was made here
-	rm -rf $(VENV) .coverage .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
+	rm -rf $(VENV) .coverage .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis .cache
 
 $(VENV)/bin/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10))' \
@@ -46,3 +54,12 @@ $(VENV)/main: $(VENV)/bin/python pyproject.toml
 $(VENV)/test: $(VENV)/bin/python pyproject.toml
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[test]'
 	@touch $@ $(VENV)/main
+
+$(TOOLS)/otelcol-usage: collector-config/builder.yaml
+	@.ci/tools otelcol
+
+$(TOOLS)/jaeger:
+	@.ci/tools jaeger
+
+$(TOOLS)/kafka: tests/support/kafka/pom.xml
+	@.ci/tools kafka

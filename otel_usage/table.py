@@ -25,7 +25,9 @@ FLAVOURS = (
     r"cloud-amd64|cloud-arm64|amd64|arm64|microsoft-standard-WSL2|linuxkit|"
     r"(?:el\d+(?:_\d+)?|amzn\d+|fc\d+)(?:uek)?(?:\.(?:x86_64|aarch64))?"
 )
-KERNEL = rf"Linux-\d+(?:\.\d+){{1,3}}(?:-\d+(?:\.\d+)*)*(?:[-.](?:{FLAVOURS})(?![A-Za-z0-9]))?"
+RELEASE = r"Linux-\d+(?:\.\d+){1,3}(?:-\d+(?:\.\d+)*)*"
+KERNEL = rf"{RELEASE}(?:[-.](?:{FLAVOURS}))?"
+KERNEL_WITHIN = rf"{RELEASE}(?:[-.](?:{FLAVOURS})(?![A-Za-z0-9]))?"
 LIBC = rf"-(?:{ARCHITECTURES})(?:-with(?:-?(?:glibc|musl|libc)[\d.]*)?)?"
 MACOS = rf"macOS-\d+(?:\.\d+)*-(?:{ARCHITECTURES})(?:-[a-z0-9]+-64bit)?(?:-Mach-O)?"
 WINDOWS = r"Windows-[0-9A-Za-z.]+-\d+(?:\.\d+)*-SP\d+"
@@ -101,7 +103,7 @@ HARDWARE = (
                join=lambda value: _KEYS_OF_HOST_ARCH.get(value, value),
                why="which builds to publish"),
     MappedFact("platform", str,
-               Attribute("os.description", str, pattern=PLATFORM, clean=(rf"({KERNEL}).*?({LIBC})", r"\1\2")),
+               Attribute("os.description", str, pattern=PLATFORM, clean=(rf"({KERNEL_WITHIN}).*?({LIBC})", r"\1\2")),
                Attribute("os.type", str, values=tuple(OS_TYPES.values())),
                split=lambda value: (value, OS_TYPES.get(value.partition("-")[0])),
                join=lambda description, _: description,

@@ -1,0 +1,32 @@
+"""A real collector, and a real Jaeger behind it, for each test that asks for them."""
+
+from __future__ import annotations
+
+import contextlib
+
+import pytest
+from collector import Collector, Jaeger
+
+
+@pytest.fixture
+def start(tmp_path):
+    """Start programs that end with the test, however it ends."""
+    with contextlib.ExitStack() as stack:
+
+        def started(program):
+            stack.callback(lambda: program.process and program.stop())
+            return program.start()
+
+        yield started
+
+
+@pytest.fixture
+def jaeger(tmp_path, start):
+    """A real Jaeger."""
+    return start(Jaeger(tmp_path))
+
+
+@pytest.fixture
+def gateway(tmp_path, start):
+    """A real gateway, with nothing behind it but its file and its counts."""
+    return start(Collector(tmp_path, JAEGER_OTLP="127.0.0.1:9"))

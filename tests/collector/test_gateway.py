@@ -1,0 +1,65 @@
+"""The gateway: what it lets through, and what it does not."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from collector import Collector, wait_for
+from google.protobuf.json_format import MessageToDict
+from otlp import found, request, shown
+
+from otel_usage import apps
+from otel_usage.admit import admit_attributes
+from otel_usage.report import Report
+
+pytestmark = pytest.mark.slow
+
+SETTINGS = ("model_architecture=OPTForCausalLM", "dtype=torch.float16", "gpu_memory_utilization=0.92",
+            "enable_lora=false", "tensor_parallel_size=2", "context=API_SERVER")  # fmt: skip
+PROTOCOLS = (
+    {"OTEL_EXPORTER_OTLP_PROTOCOL": "http/protobuf"},
+    {"OTEL_EXPORTER_OTLP_PROTOCOL": "http/protobuf", "OTEL_EXPORTER_OTLP_COMPRESSION": "gzip"},
+    {"OTEL_EXPORTER_OTLP_PROTOCOL": "grpc"},
+    {"OTEL_EXPORTER_OTLP_PROTOCOL": "grpc", "OTEL_EXPORTER_OTLP_COMPRESSION": "gzip"},
+)
+
+
+def report(collector, home, **environment):
+    """Make a real report by the real command line; return what the mapping table makes of its line."""
+    url = collector.grpc if environment["OTEL_EXPORTER_OTLP_PROTOCOL"] == "grpc" else collector.http
+    command = [Path(sys.executable).with_name("otel-usage"), "report", "--json"]
+    for setting in SETTINGS:
+        command += ["--set", setting]
+    ran = subprocess.run(
+        command, check=False, capture_output=True, text=True, timeout=30,
+        env={"HOME": str(home), "PATH": "/usr/bin:/bin", "OTEL_EXPORTER_OTLP_ENDPOINT": url, **environment},
+    )  # fmt: skip
+    assert ran.returncode == 0, ran.stdout + ran.stderr
+    return expected(json.loads(ran.stdout)["line"])
+
+
+def expected(line):
+    """Return the resource and span attributes that the mapping table makes of a line of the file."""
+    app = apps.load("vllm")
+    facts = {key: value for key, value in json.loads(line).items() if value is not None}
+    made = Report(app, facts)
+    return tuple(admit_attributes(app, made.attributes(place), place)[0] for place in ("resource", "span"))
+
+
+@pytest.mark.parametrize("protocol", PROTOCOLS, ids=lambda given: "-".join(given.values()))
+@pytest.mark.parametrize("config", ["local", "gateway"])
+def test_report_is_in_the_file_and_in_jaeger_with_exactly_the_attributes_of_the_table(tmp_path, home, start, jaeger, config, protocol):
+    """Set equality, for each protocol: nothing is lost on the way, changed, or added."""
+    collector = start(Collector(tmp_path, config, JAEGER_OTLP=jaeger.otlp))
+
+    wanted = report(collector, home, **protocol)
+    (trace,) = wait_for(jaeger.traces)
+    (span,) = found(collector.requests)
+
+    assert span[2:] == wanted
+    assert shown(trace) == span

@@ -1,0 +1,65 @@
+"""Usage reports as OTLP requests, as clients send them, and as stores give them back."""
+
+from __future__ import annotations
+
+import os
+import time
+
+from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
+
+KINDS = {str: "string_value", bool: "bool_value", int: "int_value", float: "double_value", bytes: "bytes_value"}
+BACK = {"stringValue": str, "boolValue": bool, "intValue": int, "doubleValue": float}
+
+
+def request(*reports):
+    """Return the request of some reports, each a (resource attributes, span attributes) or a resource's alone."""
+    made = ExportTraceServiceRequest()
+    for report in reports:
+        resource, span = report if isinstance(report, tuple) else (report, {"otel_usage.context": "LLM_CLASS"})
+        add_report(made, resource, span)
+    return made
+
+
+def add_report(made, resource, span, name="otel_usage.report"):
+    """Add a report to a request, and return its span."""
+    spans = made.resource_spans.add()
+    put(spans.resource.attributes, {"service.name": "vllm", **resource})
+    scope = spans.scope_spans.add()
+    scope.scope.name = "otel_usage"
+    added = scope.spans.add(
+        name=name, trace_id=os.urandom(16), span_id=os.urandom(8), kind=1,
+        start_time_unix_nano=time.time_ns(), end_time_unix_nano=time.time_ns(),
+    )  # fmt: skip
+    put(added.attributes, span)
+    return added
+
+
+def put(attributes, values):
+    """Put values into a list of attributes, by their Python types."""
+    for name, value in values.items():
+        setattr(attributes.add(key=name).value, KINDS[type(value)], value)
+
+
+def found(requests):
+    """Return every span of some OTLP/JSON requests as (trace id, name, resource attributes, span attributes)."""
+    return [
+        (span["traceId"], span["name"], plain(spans["resource"]["attributes"]), plain(span.get("attributes", [])))
+        for one in requests
+        for spans in one["resourceSpans"]
+        for scope in spans["scopeSpans"]
+        for span in scope["spans"]
+    ]
+
+
+def plain(attributes):
+    """Return a list of OTLP/JSON attributes as a dict."""
+    return {one["key"]: BACK[kind](value) for one in attributes for kind, value in one["value"].items()}
+
+
+def shown(trace):
+    """Return the only span of a trace of Jaeger's API as (trace id, name, resource attributes, span attributes)."""
+    (span,), (process,) = trace["spans"], trace["processes"].values()
+    own = {"span.kind", "internal.span.format", "otel.scope.name", "otel.scope.version", "otel.status_code"}
+    resource = {"service.name": process["serviceName"], **{tag["key"]: tag["value"] for tag in process["tags"]}}
+    tags = {tag["key"]: tag["value"] for tag in span["tags"] if tag["key"] not in own}
+    return span["traceID"], span["operationName"], resource, tags
