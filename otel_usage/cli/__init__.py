@@ -6,7 +6,7 @@ import sys
 
 import click
 
-from otel_usage.cli import history, mode, report, status, table, verify
+from otel_usage.cli import collector, history, mode, report, status, table, verify
 from otel_usage.cli.common import Context, printable
 from otel_usage.version import __version__
 
@@ -39,6 +39,7 @@ for command in (
     mode.off,
     verify.verify_off,
     history.forget,
+    collector.collector,
 ):
     cli.add_command(command)
 

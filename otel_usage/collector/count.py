@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from otel_usage.collector.ottl import path, string
 from otel_usage.facts import OTHER
-from otel_usage.table import REPORT, SERVICE_NAME, SERVICE_VERSION
+from otel_usage.table import SERVICE_NAME, SERVICE_VERSION
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -33,7 +33,8 @@ GPUS = (
     r"(?:NVIDIA )?A(?:100|800|30)(?:-SXM4-[48]0GB|-PCIE-[48]0GB| 80GB PCIe| PCIe)?",
     r"(?:NVIDIA )?A(?:2|10|10G|16|40|5000|6000|4000|4500|5500)",
     r"NVIDIA L(?:4|20|40|40S|2)",
-    r"NVIDIA RTX (?:PRO )?(?:[2456][05]00|4000 SFF|5880|6000)(?: Ada Generation| Blackwell)?(?: (?:Workstation|Server) Edition)?",
+    r"NVIDIA RTX (?:[2456][05]00|4000 SFF|5880|6000) Ada Generation",
+    r"NVIDIA RTX PRO [2456][05]00 Blackwell(?: (?:Workstation|Max-Q Workstation|Server) Edition)?",
     r"NVIDIA RTX A(?:2|4|4.5|5|5.5|6)000",
     r"(?:Tesla|NVIDIA) (?:T4|P4|P40|M60|K80)",
     r"(?:Tesla |NVIDIA )?(?:V100|P100)(?:-(?:SXM2|SXM3|PCIE|FHHL|DGXS|NVLINK))?(?:-(?:12|16|32)GB)?",
@@ -48,10 +49,8 @@ GPUS = (
 )
 
 
-
-
 class Count(NamedTuple):
-    """One thing by which reports are counted: the key of its fact, and the attribute that it is, by the name of the app."""
+    """One thing by which reports are counted: the key of its fact, and the attribute that it is of each app."""
 
     key: str
     attributes: dict[str, Attribute]
@@ -85,7 +84,7 @@ def statements(apps: Iterable[App]) -> Iterator[str]:
 
 
 def _label(label: str, attribute: Attribute) -> str:
-    """Return the statement that makes a label of an attribute, where there is one: else there would be an empty label."""
+    """Return the statement that makes a label of an attribute where there is one; else there would be an empty one."""
     return f'set(span.attributes["{label}"], {path(attribute)}) where {path(attribute)} != nil'
 
 

@@ -14,7 +14,7 @@ def start(tmp_path):
     with contextlib.ExitStack() as stack:
 
         def started(program):
-            stack.callback(lambda: program.process and program.stop())
+            stack.callback(lambda: program.process and program.kill())
             return program.start()
 
         yield started

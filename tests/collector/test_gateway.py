@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gzip
 import json
 import subprocess
 import sys
@@ -10,8 +9,7 @@ from pathlib import Path
 
 import pytest
 from collector import Collector, wait_for
-from google.protobuf.json_format import MessageToDict
-from otlp import found, request, shown
+from otlp import found, shown
 
 from otel_usage import apps
 from otel_usage.admit import admit_attributes

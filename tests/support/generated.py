@@ -1,4 +1,4 @@
-"""The generated parts of README.md; run as a script, it writes them again."""
+"""All that is generated from the fact table: parts of README.md, and files of collector-config/. Run, it writes them."""
 
 from __future__ import annotations
 
@@ -7,9 +7,11 @@ from pathlib import Path
 
 from otel_usage import apps
 from otel_usage.cli.table import as_markdown
+from otel_usage.collector import generated
 from otel_usage.report import Report
 
-README = Path(__file__).parents[2] / "README.md"
+REPOSITORY = Path(__file__).parents[2]
+README = REPOSITORY / "README.md"
 EXAMPLE = {
     "uuid": "5be557ae-ae32-47db-958b-18a1c1cb19f1", "provider": "GCP", "num_cpu": 24,
     "cpu_type": "Intel(R) Xeon(R) CPU @ 2.20GHz", "cpu_family_model_stepping": "6,85,7", "total_memory": 101261135872,
@@ -34,5 +36,13 @@ def written_again(text: str) -> str:
     return text
 
 
+def collector_files():
+    """Return the text of each generated file of collector-config/, by its path."""
+    return {REPOSITORY / "collector-config" / name: text for name, text in generated([apps.load("vllm")]).items()}
+
+
 if __name__ == "__main__":
+    for path, text in collector_files().items():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text, encoding="utf-8")
     README.write_text(written_again(README.read_text(encoding="utf-8")), encoding="utf-8")

@@ -1,8 +1,13 @@
-"""Just enough YAML to fill a template: blocks under the place that names them, and quoted text."""
+"""Templates, and just enough YAML to fill them: blocks under the place that names them, and quoted text."""
 
 from __future__ import annotations
 
 import re
+from importlib.resources import files
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
 
 LONG = 500
 WIDTH = 110
@@ -10,7 +15,12 @@ PLACE = re.compile(r"^( *)\{\{ (\w+) \}\}$", re.MULTILINE)
 WORD = re.compile(r"\{\{ (\w+) \}\}")
 
 
-def filled(template: str, parts: dict[str, str | list[str]]) -> str:
+def text(name: str) -> str:
+    """Return a template by its file name."""
+    return (files("otel_usage.collector") / "templates" / name).read_text(encoding="utf-8")
+
+
+def filled(template: str, parts: Mapping[str, str | Sequence[str]]) -> str:
     """Return a template with its places filled: a list as items below each other, a text as it is.
 
     A place alone on its line gives its indentation to what stands there. Raises KeyError for a part that is not given.
@@ -37,7 +47,7 @@ def quoted(text: str) -> str:
 
 
 def _folded(text: str) -> list[str]:
-    """Cut a text into lines after a bar or a space, so that a line never ends within an escape nor begins with a space."""
+    """Cut a text into lines after a bar or a space: none ends within an escape, and none begins with a space."""
     lines = [""]
     for piece in re.findall(r"[^| ]*[| ]*", text):
         if len(lines[-1]) + len(piece) > WIDTH:
