@@ -10,6 +10,9 @@ from otel_usage.facts import NAMES, OTHER, fits
 from otel_usage.table import UNKNOWN_CONTEXT
 
 TYPE_CHECKING = False
+LARGEST_INT = 2**63 - 1
+DIGITS = 2**53  # the multiples that a float tells apart
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
@@ -68,10 +71,19 @@ def coarsen(attribute: Attribute, value: object) -> tuple[Scalar | None, str | N
     if isinstance(value, str):
         return _coarsen_string(attribute, value)
     if attribute.step is not None and isinstance(value, (int, float)):
-        steps = round(value / attribute.step)
-        # Twelve digits undo what binary fractions add: 92 * 0.01 is 0.9200000000000001.
-        return (steps * int(attribute.step) if type(value) is int else round(steps * attribute.step, 12)), None
+        return _rounded(value, attribute.step), None
     return value, None
+
+
+def _rounded(value: float, step: float) -> float:
+    """Return the nearest multiple of a step that 64 bits can hold; a float has none of its own beyond its digits."""
+    if isinstance(value, int):
+        steps = round(value / step)
+        return min(steps, LARGEST_INT // int(step)) * int(step)
+    if abs(value) > step * DIGITS:
+        return value
+    # Twelve digits undo what binary fractions add: 92 * 0.01 is 0.9200000000000001.
+    return round(round(value / step) * step, 12)
 
 
 def _coarsen_string(attribute: Attribute, value: str) -> tuple[str | None, str | None]:

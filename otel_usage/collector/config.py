@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from otel_usage.collector import count, ottl
 from otel_usage.collector.template import filled, text
-from otel_usage.table import HEARTBEAT, REPORT, SERVICE_NAME, SERVICE_VERSION, VERSION
+from otel_usage.table import HEARTBEAT, PLATFORM, REPORT, SERVICE_NAME, SERVICE_VERSION, VERSION
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -22,6 +22,7 @@ def configurations(apps: Sequence[App]) -> dict[str, str]:
     attributes = ottl.union(apps)
     parts: dict[str, str | Sequence[str]] = {
         "apps": ",".join(app.name for app in apps),
+        "platform": [f"^{PLATFORM}$$"],
         "version": ottl.escaped(f"^{VERSION}$"),
         "resource": ottl.statements(attributes, "resource"),
         "span": ottl.statements(attributes, "span"),

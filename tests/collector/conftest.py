@@ -30,3 +30,11 @@ def jaeger(tmp_path, start):
 def gateway(tmp_path, start):
     """A real gateway, with nothing behind it but its file and its counts."""
     return start(Collector(tmp_path, JAEGER_OTLP="127.0.0.1:9"))
+
+
+@pytest.fixture(scope="session")
+def shared_gateway(tmp_path_factory):
+    """A real gateway that many examples share."""
+    collector = Collector(tmp_path_factory.mktemp("gateway"), JAEGER_OTLP="127.0.0.1:9").start()
+    yield collector
+    collector.kill()

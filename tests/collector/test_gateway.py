@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 from collector import Collector, wait_for
-from otlp import found, shown
+from hypothesis import given, settings, strategies
+from otlp import add_report, as_json, found, request, shown
 
 from otel_usage import apps
 from otel_usage.admit import admit_attributes
@@ -19,6 +20,8 @@ pytestmark = pytest.mark.slow
 
 SETTINGS = ("model_architecture=OPTForCausalLM", "dtype=torch.float16", "gpu_memory_utilization=0.92",
             "enable_lora=false", "tensor_parallel_size=2", "context=API_SERVER")  # fmt: skip
+WSL = "Linux-5.15.153.1-microsoft-standard-WSL2-x86_64-with-glibc2.35"
+HOUR = 3_600_000_000_000
 PROTOCOLS = (
     {"OTEL_EXPORTER_OTLP_PROTOCOL": "http/protobuf"},
     {"OTEL_EXPORTER_OTLP_PROTOCOL": "http/protobuf", "OTEL_EXPORTER_OTLP_COMPRESSION": "gzip"},
@@ -61,3 +64,189 @@ def test_report_is_in_the_file_and_in_jaeger_with_exactly_the_attributes_of_the_
 
     assert span[2:] == wanted
     assert shown(trace) == span
+
+
+GPU = {"service.version": "0.32.0", "otel_usage.gpu.model": "NVIDIA L4", "otel_usage.gpu.count": 2}
+CONTEXT = {"otel_usage.context": "LLM_CLASS"}
+
+
+def through(collector, made):
+    """Post a request; return what is in the file of it, as (name, resource attributes, span attributes)."""
+    before = collector.file.stat().st_size if collector.file.exists() else 0
+    assert collector.post(made.SerializeToString()) == 200
+    return [span[1:] for span in found(collector.since(before))]
+
+
+def dropped(collector):
+    """Return how many records the contract has dropped, by the collector's own count."""
+    return collector.own['otelcol_processor_filter_spans_filtered{filter="filter/contract"}']
+
+
+def test_json_is_taken_like_protobuf(gateway):
+    """A client of any kind: the same attributes arrive."""
+    made = request(GPU)
+
+    assert gateway.post(as_json(made), kind="application/json") == 200
+    assert [span[1:] for span in found(gateway.requests)] == [("otel_usage.report", {"service.name": "vllm", **GPU}, CONTEXT)]
+
+
+def with_event(span):
+    span.events.add(name="x")
+
+
+def with_link(span):
+    span.links.add(trace_id=b"1" * 16, span_id=b"1" * 8)
+
+
+def with_parent(span):
+    span.parent_span_id = b"1" * 8
+
+
+def with_other_name(span):
+    span.name = "otel_usage.reports"
+
+
+@pytest.mark.parametrize("change", [with_event, with_link, with_parent, with_other_name], ids=lambda one: one.__name__)
+def test_record_that_is_no_report_is_answered_200_dropped_whole_and_counted(gateway, change):
+    """A span with an event, a link, a parent or another name; the good one beside it passes."""
+    made = request(GPU, GPU)
+    change(made.resource_spans[0].scope_spans[0].spans[0])
+
+    assert through(gateway, made) == [("otel_usage.report", {"service.name": "vllm", **GPU}, CONTEXT)]
+    assert dropped(gateway) == 1
+
+
+@pytest.mark.parametrize("app", ["other", "vllm2", "VLLM", "", "vllm,sglang", ".*"])
+def test_report_of_another_app_is_dropped(gateway, app):
+    """The names are compared exactly."""
+    assert through(gateway, request({**GPU, "service.name": app})) == []
+    assert dropped(gateway) == 1
+
+
+def test_apps_that_are_named_in_the_environment_are_taken(tmp_path, start):
+    """A comma list of exact names."""
+    gateway = start(Collector(tmp_path, OTEL_USAGE_APPS="sglang,vllm", JAEGER_OTLP="127.0.0.1:9"))
+
+    taken = [through(gateway, request({"service.name": app})) for app in ("sglang", "vllm", "sglang,vllm", "other")]
+
+    assert taken == [[("otel_usage.report", {"service.name": app}, CONTEXT)] for app in ("sglang", "vllm")] + [[], []]
+
+
+def test_name_given_twice_does_not_pass_as_one_and_leave_as_another(gateway):
+    """A key has one value from the first step on, and that one is judged: the last."""
+    made = request(GPU, GPU)
+    for spans, last in zip(made.resource_spans, ("other", "vllm"), strict=True):
+        spans.resource.attributes[0].value.string_value = "vllm" if last == "other" else "other"
+        spans.resource.attributes.add(key="service.name").value.string_value = last
+
+    assert [resource["service.name"] for _, resource, _ in through(gateway, made)] == ["vllm"]
+
+
+def test_values_leave_only_as_declared(gateway):
+    """Another type or too long: dropped. Outside the closed set or pattern: `other`. Not declared here: dropped."""
+    given = {
+        "otel_usage.gpu.count": 2.0, "otel_usage.memory.limit": "64", "vllm.config.enable_lora": "true",
+        "vllm.config.gpu_memory_utilization": 1, "otel_usage.gpu.model": "x" * 257, "host.arch": "amd64; drop",
+        "vllm.config.dtype": "torch.float99", "vllm.model.architecture": "Nested(OPTForCausalLM)",
+        "vllm.config.quantization": "awq", "otel_usage.context": "LLM_CLASS", "host.name": "box", "otel_usage.source": "ci",
+    }  # fmt: skip
+
+    ((_, resource, span),) = through(gateway, request((given, {"otel_usage.context": "made up", "host.arch": "amd64"})))
+
+    assert resource == {
+        "service.name": "vllm", "host.arch": "other", "vllm.config.dtype": "other", "vllm.model.architecture": "other",
+        "vllm.config.quantization": "awq", "otel_usage.source": "ci",
+    }  # fmt: skip
+    assert span == {"otel_usage.context": "other"}
+
+
+def values(app, place):
+    """Return a strategy for any values, of the declared types, of an app's attributes."""
+    text = strategies.text(max_size=20) | strategies.sampled_from(["a(b)", "OPTForCausalLM(x)", "0.32.0+gabc", "1.0(2)", "x" * 257])
+    kinds = {str: text, int: strategies.integers(-(2**63), 2**63 - 1), bool: strategies.booleans(),
+             float: strategies.floats(allow_nan=False, allow_infinity=False)}  # fmt: skip
+    ours = {name: a for name, a in app.attributes.items() if a.place == place and name != "service.name"}
+    drawn = {name: strategies.sampled_from(a.values) | text if a.values else kinds[a.type] for name, a in ours.items()}
+    return strategies.fixed_dictionaries({}, optional=drawn)
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "kept"),
+    [
+        ("otel_usage.gpu.model", "10.20.30.40", "****"),
+        ("host.cpu.model.name", "fe80:0:0:1::77", "other"),
+        ("host.cpu.model.name", "someone@example.org", "****"),
+        ("host.cpu.model.name", "/home/someone/x", "****"),
+        ("host.cpu.model.name", "Intel(R) Xeon(R) CPU @ 2.20GHz", "Intel(R) Xeon(R) CPU @ 2.20GHz"),
+        ("os.description", WSL, WSL),
+    ],
+)
+def test_what_looks_like_an_address_or_a_person_is_masked_but_in_a_kernel_version(gateway, name, value, kept):
+    """The second layer looks at what the patterns of names let through."""
+    ((_, resource, _),) = through(gateway, request({name: value}))
+
+    assert resource == {"service.name": "vllm", name: kept}
+
+
+@settings(max_examples=200)
+@given(data=strategies.data())
+def test_what_the_client_admits_the_gateway_admits_unchanged(shared_gateway, data):
+    """The two exits are one table: whatever facts a host gives, what its client lets out arrives as it left."""
+    app = apps.load("vllm")
+    sent = [admit_attributes(app, data.draw(values(app, place)), place)[0] for place in ("resource", "span")]
+
+    ((_, resource, span),) = through(shared_gateway, request(tuple(sent)))
+
+    assert [resource, span] == [{"service.name": "vllm", **sent[0]}, sent[1]]
+
+
+def test_time_is_cut_to_the_hour_and_the_span_is_as_plain_as_a_report_is(gateway):
+    """Nothing of a span but its ids, its name and its hour is left."""
+    made = request({})
+    span = made.resource_spans[0].scope_spans[0].spans[0]
+    span.kind, span.flags, span.trace_state, span.dropped_attributes_count = 3, 257, "a=b", 7
+    span.status.code, span.status.message = 2, "broken"
+
+    assert gateway.post(made.SerializeToString()) == 200
+    ((kept,),) = [one["resourceSpans"][0]["scopeSpans"][0]["spans"] for one in gateway.requests]
+
+    hour = str(span.start_time_unix_nano // HOUR * HOUR)
+    assert kept == {
+        "traceId": span.trace_id.hex(), "spanId": span.span_id.hex(), "name": "otel_usage.report", "kind": 1,
+        "startTimeUnixNano": hour, "endTimeUnixNano": hour, "status": {},
+        "attributes": [{"key": "otel_usage.context", "value": {"stringValue": "LLM_CLASS"}}],
+    }  # fmt: skip
+
+
+def test_heartbeats_go_to_the_file_and_are_counted_but_not_to_jaeger(tmp_path, start, jaeger):
+    """Jaeger is for looking at reports one by one."""
+    gateway = start(Collector(tmp_path, JAEGER_OTLP=jaeger.otlp))
+    made = request(GPU)
+    add_report(made, GPU, {"otel_usage.uptime": 600}, name="otel_usage.heartbeat")
+
+    spans = through(gateway, made)
+    traces = wait_for(jaeger.traces)
+
+    assert sorted(name for name, _, _ in spans) == ["otel_usage.heartbeat", "otel_usage.report"]
+    assert [shown(trace)[1] for trace in traces] == ["otel_usage.report"]
+    assert gateway.counts['otel_usage_heartbeats_total{service_name="vllm",service_version="0.32"}'] == 1
+
+
+def test_counts_are_bounded_whatever_is_invented(gateway):
+    """100,000 invented values of each thing that is counted take a few series, and the real ones are still counted."""
+    for start in range(0, 100_000, 200):
+        invented = [
+            {"service.version": f"{number % 100}.{number}.{number}", "otel_usage.gpu.model": f"NVIDIA X{number}",
+             "vllm.model.architecture": f"Made{number}ForCausalLM"}
+            for number in range(start, start + 200)
+        ]  # fmt: skip
+        assert gateway.post(request(*((resource, {}) for resource in invented)).SerializeToString()) == 200
+    real = {"service.version": "0.33.1", "otel_usage.gpu.model": "NVIDIA H200", "vllm.model.architecture": "OPTForCausalLM"}
+    assert through(gateway, request(real)) != []
+
+    counts = {name: value for name, value in gateway.counts.items() if name.startswith("otel_usage")}
+    assert counts['otel_usage_reports_by_gpu_type_total{gpu_type="NVIDIA H200",service_name="vllm"}'] == 1
+    assert counts['otel_usage_reports_by_gpu_type_total{gpu_type="other",service_name="vllm"}'] == 100_000
+    assert counts['otel_usage_reports_by_model_architecture_total{model_architecture="OPTForCausalLM",service_name="vllm"}'] == 1
+    assert len([name for name in counts if "gpu_type" in name or "architecture" in name]) == 4
+    assert len(counts) < 1100

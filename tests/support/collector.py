@@ -148,7 +148,13 @@ class Collector(Program):
     @property
     def requests(self):
         """The OTLP requests in its file, one a line, as JSON; none where there is no file yet."""
-        return [json.loads(line) for line in self.file.read_text().splitlines()] if self.file.exists() else []
+        return self.since(0)
+
+    def since(self, offset):
+        """Return the OTLP requests in its file behind so many bytes."""
+        if not self.file.exists():
+            return []
+        return [json.loads(line) for line in self.file.read_bytes()[offset:].splitlines()]
 
     @property
     def counts(self):

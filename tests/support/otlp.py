@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import base64
+import json
 import os
 import time
 
+from google.protobuf.json_format import MessageToDict
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
+IDS = ("traceId", "spanId", "parentSpanId")
 KINDS = {str: "string_value", bool: "bool_value", int: "int_value", float: "double_value", bytes: "bytes_value"}
 BACK = {"stringValue": str, "boolValue": bool, "intValue": int, "doubleValue": float}
 
@@ -38,6 +42,19 @@ def put(attributes, values):
     """Put values into a list of attributes, by their Python types."""
     for name, value in values.items():
         setattr(attributes.add(key=name).value, KINDS[type(value)], value)
+
+
+def as_json(made):
+    """Return a request in OTLP's JSON: protobuf's own, but for ids, which are hexadecimal digits."""
+    return json.dumps(_with_digits(MessageToDict(made))).encode()
+
+
+def _with_digits(value):
+    if isinstance(value, list):
+        return [_with_digits(one) for one in value]
+    if not isinstance(value, dict):
+        return value
+    return {key: base64.b64decode(one).hex() if key in IDS else _with_digits(one) for key, one in value.items()}
 
 
 def found(requests):
