@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import _thread
 import atexit
+import contextlib
 import os
 import subprocess
 import sys
@@ -141,3 +142,15 @@ def run_python(tmp_path):
         )
 
     return run
+
+
+@pytest.fixture
+def start():
+    """Start programs that end with the test, however it ends."""
+    with contextlib.ExitStack() as stack:
+
+        def started(program):
+            stack.callback(lambda: program.process and program.kill())
+            return program.start()
+
+        yield started

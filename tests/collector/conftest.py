@@ -2,22 +2,8 @@
 
 from __future__ import annotations
 
-import contextlib
-
 import pytest
 from collector import Collector, Jaeger
-
-
-@pytest.fixture
-def start(tmp_path):
-    """Start programs that end with the test, however it ends."""
-    with contextlib.ExitStack() as stack:
-
-        def started(program):
-            stack.callback(lambda: program.process and program.kill())
-            return program.start()
-
-        yield started
 
 
 @pytest.fixture

@@ -2,24 +2,17 @@
 
 from __future__ import annotations
 
-import json
-import subprocess
-import sys
-from pathlib import Path
-
 import pytest
 from collector import Collector, wait_for
 from hypothesis import given, settings, strategies
 from otlp import add_report, as_json, found, request, shown
+from real_report import report
 
 from otel_usage import apps
 from otel_usage.admit import admit_attributes
-from otel_usage.report import Report
 
 pytestmark = pytest.mark.slow
 
-SETTINGS = ("model_architecture=OPTForCausalLM", "dtype=torch.float16", "gpu_memory_utilization=0.92",
-            "enable_lora=false", "tensor_parallel_size=2", "context=API_SERVER")  # fmt: skip
 WSL = "Linux-5.15.153.1-microsoft-standard-WSL2-x86_64-with-glibc2.35"
 HOUR = 3_600_000_000_000
 PROTOCOLS = (
@@ -28,28 +21,6 @@ PROTOCOLS = (
     {"OTEL_EXPORTER_OTLP_PROTOCOL": "grpc"},
     {"OTEL_EXPORTER_OTLP_PROTOCOL": "grpc", "OTEL_EXPORTER_OTLP_COMPRESSION": "gzip"},
 )
-
-
-def report(collector, home, **environment):
-    """Make a real report by the real command line; return what the mapping table makes of its line."""
-    url = collector.grpc if environment["OTEL_EXPORTER_OTLP_PROTOCOL"] == "grpc" else collector.http
-    command = [Path(sys.executable).with_name("otel-usage"), "report", "--json"]
-    for setting in SETTINGS:
-        command += ["--set", setting]
-    ran = subprocess.run(
-        command, check=False, capture_output=True, text=True, timeout=30,
-        env={"HOME": str(home), "PATH": "/usr/bin:/bin", "OTEL_EXPORTER_OTLP_ENDPOINT": url, **environment},
-    )  # fmt: skip
-    assert ran.returncode == 0, ran.stdout + ran.stderr
-    return expected(json.loads(ran.stdout)["line"])
-
-
-def expected(line):
-    """Return the resource and span attributes that the mapping table makes of a line of the file."""
-    app = apps.load("vllm")
-    facts = {key: value for key, value in json.loads(line).items() if value is not None}
-    made = Report(app, facts)
-    return tuple(admit_attributes(app, made.attributes(place), place)[0] for place in ("resource", "span"))
 
 
 @pytest.mark.parametrize("protocol", PROTOCOLS, ids=lambda given: "-".join(given.values()))
@@ -91,18 +62,22 @@ def test_json_is_taken_like_protobuf(gateway):
 
 
 def with_event(span):
+    """Something happened within it."""
     span.events.add(name="x")
 
 
 def with_link(span):
+    """It points to another."""
     span.links.add(trace_id=b"1" * 16, span_id=b"1" * 8)
 
 
 def with_parent(span):
+    """It is part of another's trace."""
     span.parent_span_id = b"1" * 8
 
 
 def with_other_name(span):
+    """It says that it is something else."""
     span.name = "otel_usage.reports"
 
 

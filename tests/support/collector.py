@@ -138,7 +138,11 @@ class Collector(Program):
     def answers(self):
         """Tell whether it takes reports: health alone says so before the second hop listens."""
         empty = fetch(f"{self.http}/v1/traces", b"", {"content-type": "application/x-protobuf"}, timeout=1)
-        return fetch(self._health, timeout=1)[0] == 200 and empty[0] == 200
+        return self.is_healthy() and empty[0] == 200
+
+    def is_healthy(self):
+        """Tell whether its components have started."""
+        return fetch(self._health, timeout=1)[0] == 200
 
     def post(self, body, kind="application/x-protobuf", path="/v1/traces", *, timeout=10, **headers):
         """Post a request; return the status of the answer."""

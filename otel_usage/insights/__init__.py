@@ -1,0 +1,1 @@
+"""What was collected: read back, so that it can be counted."""

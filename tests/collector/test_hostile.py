@@ -1,0 +1,162 @@
+"""The gateway under senders that mean no good: refused or bounded, and a good report still gets through."""
+
+from __future__ import annotations
+
+import contextlib
+import gzip
+import os
+import socket
+import time
+import urllib.parse
+
+import grpc
+import pytest
+from collector import Collector
+from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceRequest
+from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2_grpc import MetricsServiceStub
+from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
+from opentelemetry.proto.collector.trace.v1.trace_service_pb2_grpc import TraceServiceStub
+from otlp import found, request
+
+pytestmark = pytest.mark.slow
+
+MIB = 2**20
+LIMIT = 512 * MIB
+GOOD = {"otel_usage.gpu.model": "NVIDIA L4"}
+PROTOBUF, JSON = "application/x-protobuf", "application/json"
+
+
+def connect(collector):
+    """Return a connection to the gateway's port for HTTP."""
+    address = urllib.parse.urlsplit(collector.http)
+    return socket.create_connection((address.hostname, address.port), timeout=20)
+
+
+def assert_good_report_gets_through(collector):
+    """Post a report and find it in the file, alone, and memory under the limit."""
+    assert collector.post(request(GOOD).SerializeToString()) == 200
+    assert [resource for _, _, resource, _ in found(collector.requests)] == [{"service.name": "vllm", **GOOD}]
+    assert collector.rss < LIMIT
+
+
+def large():
+    """Return a report of 1 MB."""
+    return request({"otel_usage.gpu.model": "x" * MIB}).SerializeToString()
+
+
+@pytest.mark.parametrize(
+    ("body", "headers", "status"),
+    [
+        pytest.param(large(), {}, 400, id="1 MB"),
+        pytest.param(gzip.compress(bytes(50 * MIB)), {"content_encoding": "gzip"}, 400, id="50 MB of zeros in gzip"),
+        pytest.param(gzip.compress(gzip.compress(bytes(50 * MIB))), {"content_encoding": "gzip"}, 400, id="gzip twice"),
+        pytest.param(b"\x78\x9c", {"content_encoding": "zstd"}, 400, id="another compression"),
+        pytest.param(b"no gzip", {"content_encoding": "gzip"}, 400, id="no gzip"),
+        pytest.param(os.urandom(1000), {}, 400, id="junk protobuf"),
+        pytest.param(b"[" * 60_000, {"kind": JSON}, 400, id="deep JSON"),
+        pytest.param(b'{"resourceSpans": 7}', {"kind": JSON}, 400, id="junk JSON"),
+        pytest.param(b"x", {"kind": "text/plain"}, 415, id="another type"),
+        pytest.param(b"", {"path": "/v1/logs"}, 404, id="logs"),
+        pytest.param(b"", {"path": "/v1/metrics"}, 404, id="metrics"),
+        pytest.param(b"", {"path": "/debug/pprof"}, 404, id="another path"),
+    ],
+)
+def test_what_is_no_report_is_refused_at_once_and_stored_nowhere(gateway, body, headers, status):
+    """Too big before or after decompression, malformed, of another signal: a 4xx, and nothing in the file."""
+    start = time.monotonic()
+
+    assert gateway.post(body, **headers) == status
+    assert time.monotonic() - start < 5
+    assert_good_report_gets_through(gateway)
+
+
+def test_grpc_refuses_what_is_too_big_and_other_signals(gateway):
+    """A message above 1 MiB, the smallest limit there is, also after decompression."""
+    big = ExportTraceServiceRequest.FromString(large())
+    big.resource_spans.add().schema_url = "x" * MIB
+    with grpc.insecure_channel(gateway.grpc.removeprefix("http://")) as channel:
+        for compression in (grpc.Compression.NoCompression, grpc.Compression.Gzip):
+            with pytest.raises(grpc.RpcError) as refused:
+                TraceServiceStub(channel).Export(big, timeout=10, compression=compression)
+            assert refused.value.code() == grpc.StatusCode.RESOURCE_EXHAUSTED
+        with pytest.raises(grpc.RpcError) as refused:
+            MetricsServiceStub(channel).Export(ExportMetricsServiceRequest(), timeout=10)
+
+    assert refused.value.code() == grpc.StatusCode.UNIMPLEMENTED
+    assert_good_report_gets_through(gateway)
+
+
+def test_bombs_all_at_once_stay_within_the_memory_limit(gateway):
+    """Sixty-four at a time, decompressed no further than the limit of a body."""
+    bomb = gzip.compress(bytes(50 * MIB))
+    head = f"POST /v1/traces HTTP/1.1\r\nHost: x\r\nContent-Type: {PROTOBUF}\r\nContent-Encoding: gzip\r\nContent-Length: {len(bomb)}\r\n\r\n"
+    with contextlib.ExitStack() as stack:
+        sockets = [stack.enter_context(connect(gateway)) for _ in range(64)]
+        for one in sockets:
+            with contextlib.suppress(OSError):  # it may have answered, and closed
+                one.sendall(head.encode() + bomb)
+        for one in sockets:
+            with contextlib.suppress(ConnectionError):
+                assert one.recv(12) in (b"HTTP/1.1 400", b"")
+
+    assert_good_report_gets_through(gateway)
+
+
+def test_slow_sender_is_cut_within_its_time_limit(gateway):
+    """Headers within 5 s, all of it within 10 s, however steadily it drips."""
+    started = time.monotonic()
+    with connect(gateway) as in_headers, connect(gateway) as in_body:
+        in_headers.sendall(b"POST /v1/traces HTTP/1.1\r\nHost: x\r\n")
+        in_body.sendall(f"POST /v1/traces HTTP/1.1\r\nHost: x\r\nContent-Type: {PROTOBUF}\r\nContent-Length: 1000\r\n\r\n".encode())
+        ended = {}
+        while len(ended) < 2 and time.monotonic() < started + 15:
+            for name, one, drop in (("headers", in_headers, b"X"), ("body", in_body, b"x")):
+                if name not in ended and is_closed(one, drop):
+                    ended[name] = time.monotonic() - started
+            time.sleep(0.1)
+
+    assert ended["headers"] < 7
+    assert ended["body"] < 12
+    assert_good_report_gets_through(gateway)
+
+
+def is_closed(one, drop):
+    """Send one more byte; tell whether the other end has closed, or answered."""
+    one.settimeout(0.01)
+    try:
+        one.sendall(drop)
+        one.recv(1000)
+    except TimeoutError:
+        return False
+    except OSError:
+        pass
+    return True
+
+
+def test_thousand_idle_connections_do_not_keep_a_good_report_out(gateway):
+    """They cost little, and are closed before long."""
+    with contextlib.ExitStack() as stack:
+        sockets = [stack.enter_context(connect(gateway)) for _ in range(1000)]
+        assert_good_report_gets_through(gateway)
+        sockets[0].settimeout(12)
+        assert sockets[0].recv(100) == b""
+
+    assert gateway.rss < LIMIT
+
+
+def test_memory_limit_answers_429(tmp_path, start):
+    """A client that is told so comes again later; its report is not lost."""
+    gateway = Collector(tmp_path, overrides=["extensions::memory_limiter::limit_mib: 2",
+                                             "extensions::memory_limiter::spike_limit_mib: 1"])  # fmt: skip
+    gateway.answers = gateway.is_healthy
+    start(gateway)
+    time.sleep(1)  # it measures every 200 ms
+    with connect(gateway) as one, grpc.insecure_channel(gateway.grpc.removeprefix("http://")) as channel:
+        head = f"POST /v1/traces HTTP/1.1\r\nHost: x\r\nContent-Type: {PROTOBUF}\r\nContent-Length: 60000\r\n\r\n"
+        one.sendall(head.encode() + bytes(60_000))
+        answer = one.recv(12)
+        with pytest.raises(grpc.RpcError) as refused:
+            TraceServiceStub(channel).Export(request(GOOD), timeout=10)
+
+    assert answer == b"HTTP/1.1 429"
+    assert refused.value.code() == grpc.StatusCode.RESOURCE_EXHAUSTED
