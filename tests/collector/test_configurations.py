@@ -1,0 +1,130 @@
+"""What every configuration must hold, read from the files, and by the collector's own validation."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+
+import pytest
+import yaml
+from collector import BIN, CONFIG, Collector
+from generated import collector_files
+
+from otel_usage import apps
+
+NAMES = ("local", "gateway", "edge", "ingest")
+PUBLIC = ("gateway", "edge")
+
+
+def loaded(name):
+    """Return a configuration as it is, with its settings of the environment unread."""
+    return yaml.safe_load((CONFIG / f"{name}.yaml").read_text())
+
+
+def components(name, kind):
+    """Return the components of a kind, by their names."""
+    return {key: value or {} for key, value in loaded(name)[kind].items()}
+
+
+def test_generated_files_are_those_of_the_fact_table():
+    """`make docs` writes them; nobody edits them."""
+    drifted = [str(path) for path, text in collector_files().items() if path.read_text(encoding="utf-8") != text]
+
+    assert drifted == []
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_collector_itself_finds_nothing_wrong(name):
+    """`validate` builds the whole graph of components."""
+    ran = subprocess.run([BIN / "otelcol-usage", "validate", "--config", CONFIG / f"{name}.yaml"],
+                         check=False, capture_output=True, text=True, timeout=30)  # fmt: skip
+
+    assert (ran.returncode, ran.stderr) == (0, "")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", NAMES)
+def test_no_configuration_uses_what_is_deprecated(tmp_path, start, name):
+    """Started with everything that it logs, none says so."""
+    collector = Collector(tmp_path, name, overrides=["service::telemetry::logs::level: info"],
+                          JAEGER_OTLP="127.0.0.1:9", KAFKA_BROKERS="127.0.0.1:9", CLICKHOUSE_ENDPOINT="tcp://127.0.0.1:9")  # fmt: skip
+    collector.answers = lambda: "service@v" in collector.log  # what an ingest waits for is not there
+    start(collector)
+
+    assert re.findall(r".*(?:deprecat|alias).*", collector.log, re.IGNORECASE) == []
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_nothing_of_a_request_but_its_body_gets_into_the_context(name):
+    """Metadata would be stored with what is queued, and a processor could copy it into the data."""
+    text = (CONFIG / f"{name}.yaml").read_text()
+
+    assert re.findall(r"include_metadata: (?!false)", text) == []
+    assert "from_context" not in text
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_files_append_and_are_kept_for_30_days(name):
+    """Without rotation a file is emptied at each start, and written late."""
+    files = [exporter for key, exporter in components(name, "exporters").items() if key.startswith("file")]
+
+    assert all(file["rotation"]["max_days"] == 30 for file in files)
+    assert len(files) == (name != "edge")
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_durable_queues_never_give_up(name):
+    """The default drops after 5 minutes, out of a queue on disk too; `fsync` is off by default."""
+    durable = [exporter for exporter in components(name, "exporters").values() if "storage" in exporter.get("sending_queue", {})]
+    storages = [extension for key, extension in components(name, "extensions").items() if key.startswith("file_storage")]
+
+    assert [exporter["retry_on_failure"]["max_elapsed_time"] for exporter in durable] == ["0s"] * (name in PUBLIC)
+    assert [storage["fsync"] for storage in storages] == [True] * (name in PUBLIC)
+
+
+@pytest.mark.parametrize("name", PUBLIC)
+def test_public_door_has_limits(name):
+    """Of size, of time, of streams, and of memory."""
+    protocols = components(name, "receivers")["otlp/public"]["protocols"]
+
+    assert protocols["http"]["max_request_body_size"] == 65536
+    assert protocols["http"].keys() >= {"read_timeout", "read_header_timeout", "write_timeout", "middlewares"}
+    assert protocols["grpc"]["max_recv_msg_size_mib"] == 1
+    assert protocols["grpc"].keys() >= {"max_concurrent_streams", "keepalive", "middlewares"}
+
+
+@pytest.mark.parametrize("name", PUBLIC)
+def test_only_the_second_hop_is_behind_the_door(name):
+    """Whatever has a queue or a file stands behind it."""
+    pipelines = loaded(name)["service"]["pipelines"]
+    at_the_door = [pipeline["exporters"] for pipeline in pipelines.values() if "otlp/public" in pipeline["receivers"]]
+
+    assert at_the_door == [["otlp_http/hop"]]
+    assert components(name, "exporters")["otlp_http/hop"]["sending_queue"] == {"enabled": False}
+
+
+@pytest.mark.parametrize("name", PUBLIC)
+def test_both_layers_name_exactly_the_attributes_of_the_table(name):
+    """What the client may send is what the gateway takes."""
+    processors = components(name, "processors")
+    statements = [text for group in processors["transform/admit"]["trace_statements"] for text in group["statements"]]
+    kept = {place: set(re.findall(r'"([^"]+)"', text)) for text in statements
+            for place in re.findall(r"^keep_keys\((\w+)\.attributes", text)}  # fmt: skip
+    table = apps.load("vllm").attributes
+
+    assert kept == {
+        "scope": set(),
+        **{place: {name for name, a in table.items() if a.place == place} for place in ("resource", "span")},
+    }
+    assert set(processors["redaction"]["allowed_keys"]) == set(table)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_listeners_are_on_loopback_unless_the_operator_says_otherwise(name):
+    """Each address has a default on this machine, and each setting is one that the documents name."""
+    text = (CONFIG / f"{name}.yaml").read_text()
+    defaults = dict(re.findall(r"\$\{env:(\w+):-([^}]*)\}", text))
+    addresses = {value for setting, value in defaults.items() if ":" in value}
+
+    assert all(value.startswith(("127.0.0.1:", "tcp://127.0.0.1:")) for value in addresses)
+    assert set(re.findall(r"\$\{env:(\w+)", text)) == set(defaults)

@@ -1,0 +1,55 @@
+"""The allow-list as statements: what they say for a row of the table."""
+
+from __future__ import annotations
+
+import pytest
+from myengine_app import APP
+
+from otel_usage import App, Fact
+from otel_usage.collector import ottl
+
+
+def app(name, *facts):
+    """Return an app with these facts."""
+    return App(name, version="1", facts=facts)
+
+
+def test_each_row_is_checked_by_type_length_and_closed_set():
+    """A string has all three; a number its type."""
+    ours = {attribute.name: attribute for attribute in ottl.union([APP])}
+
+    assert ottl.statements([ours["myengine.config.quantization"], ours["myengine.config.batch"]], "resource") == [
+        'keep_keys(resource.attributes, ["myengine.config.quantization", "myengine.config.batch"])',
+        'delete_key(resource.attributes, "myengine.config.quantization") where '
+        'not IsString(resource.attributes["myengine.config.quantization"]) '
+        'or Len(resource.attributes["myengine.config.quantization"]) > 256',
+        'set(resource.attributes["myengine.config.quantization"], "other") where '
+        'resource.attributes["myengine.config.quantization"] != nil and not '
+        'IsMatch(resource.attributes["myengine.config.quantization"], "^(?:awq|gptq|other)(?:\\\\((?:awq|gptq|other)\\\\))?$$")',
+        'delete_key(resource.attributes, "myengine.config.batch") where not IsInt(resource.attributes["myengine.config.batch"])',
+        'set(resource.schema_url, "")',
+        "set(resource.dropped_attributes_count, 0)",
+    ]
+
+
+def test_closed_sets_of_a_name_that_apps_share_are_joined():
+    """Contexts, for one: each app has its own."""
+    one, two = App("one", version="1", contexts=["A", "B"]), App("two", version="1", contexts=["B", "C"])
+
+    (context,) = [attribute for attribute in ottl.union([one, two]) if attribute.name == "otel_usage.context"]
+
+    assert context.values == ("UNKNOWN_CONTEXT", "A", "B", "C")
+
+
+@pytest.mark.parametrize("pattern", ["a(?=b)", "a(?!b)", "(?<=a)b", "(?<!a)b", r"(a)\1", "(?P<x>a)(?P=x)", "a++", "(?>a)"])
+def test_pattern_that_a_collector_cannot_check_is_named_with_its_cure(pattern):
+    """Its engine knows no look-around and no back reference."""
+    with pytest.raises(ottl.PatternError, match=r"^engine\.config\.name: the collector's expressions \(RE2\) know no"):
+        ottl.union([app("engine", Fact("name", str, pattern=pattern, why="x"))])
+
+
+def test_values_are_taken_literally():
+    """What means something in an expression is escaped."""
+    attribute = Fact("kind", str, values=["a.b*(c)", "x|y", "$z"], why="x").attributes("engine")[0]
+
+    assert ottl.allowed(attribute) == r"^(?:a\.b\*\(c\)|x\|y|\$z|other)(?:\((?:a\.b\*\(c\)|x\|y|\$z|other)\))?$"
