@@ -11,7 +11,7 @@ import io
 import json
 import os
 from glob import glob
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import IO, TYPE_CHECKING, Any, NamedTuple
 
 from otel_usage.insights.zstd import GZIP, ZSTD, frames, is_framed, stream
 
@@ -88,9 +88,15 @@ def _lines(path: str) -> Iterator[str]:
         if is_framed(head):
             yield from (frame.decode(errors="replace") for frame in frames(file))
             return
-        plain = gzip.open(file) if head.startswith(GZIP) else stream(file) if head.startswith(ZSTD) else file
-        with io.TextIOWrapper(plain, encoding="utf-8", errors="replace", newline="\n") as text:
+        with io.TextIOWrapper(_plain_file(file, head), encoding="utf-8", errors="replace", newline="\n") as text:
             yield from text
+
+
+def _plain_file(file: IO[bytes], head: bytes) -> IO[bytes]:
+    """Return a file as it was before somebody compressed it."""
+    if head.startswith(GZIP):
+        return gzip.open(file)  # type: ignore[return-value]  # it is no IO by name alone
+    return stream(file) if head.startswith(ZSTD) else file
 
 
 def _objects(line: str, damaged: Callable[[str], None]) -> Iterator[dict[str, Any]]:
@@ -114,8 +120,8 @@ def _records(request: dict[str, Any]) -> Iterator[Record]:
         for scope in spans.get("scopeSpans", ()):
             for span in scope.get("spans", ()):
                 yield Record(
-                    app=str(resource.get("service.name", "")), name=span["name"], time=int(span["startTimeUnixNano"]),
-                    trace_id=span["traceId"], span_id=span["spanId"],
+                    app=str(resource.get("service.name", "")), name=span["name"],
+                    time=int(span.get("startTimeUnixNano", 0)), trace_id=span["traceId"], span_id=span["spanId"],
                     resource=resource, span=_plain(span.get("attributes", ())),
                 )  # fmt: skip
 

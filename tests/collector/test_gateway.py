@@ -81,7 +81,17 @@ def with_other_name(span):
     span.name = "otel_usage.reports"
 
 
-@pytest.mark.parametrize("change", [with_event, with_link, with_parent, with_other_name], ids=lambda one: one.__name__)
+def without_trace_id(span):
+    """Nobody could count it once."""
+    span.trace_id = b""
+
+
+def without_span_id(span):
+    """The same."""
+    span.span_id = bytes(8)
+
+
+@pytest.mark.parametrize("change", [with_event, with_link, with_parent, with_other_name, without_trace_id, without_span_id], ids=lambda one: one.__name__)
 def test_record_that_is_no_report_is_answered_200_dropped_whole_and_counted(gateway, change):
     """A span with an event, a link, a parent or another name; the good one beside it passes."""
     made = request(GPU, GPU)

@@ -20,12 +20,12 @@ def test_each_row_is_checked_by_type_length_and_closed_set():
 
     assert ottl.statements([ours["myengine.config.quantization"], ours["myengine.config.batch"]], "resource") == [
         'keep_keys(resource.attributes, ["myengine.config.quantization", "myengine.config.batch"])',
-        'delete_key(resource.attributes, "myengine.config.quantization") where '
+        ('delete_key(resource.attributes, "myengine.config.quantization") where '
         'not IsString(resource.attributes["myengine.config.quantization"]) '
-        'or Len(resource.attributes["myengine.config.quantization"]) > 256',
-        'set(resource.attributes["myengine.config.quantization"], "other") where '
+        'or Len(resource.attributes["myengine.config.quantization"]) > 256'),
+        ('set(resource.attributes["myengine.config.quantization"], "other") where '
         'resource.attributes["myengine.config.quantization"] != nil and not '
-        'IsMatch(resource.attributes["myengine.config.quantization"], "^(?:awq|gptq|other)(?:\\\\((?:awq|gptq|other)\\\\))?$$")',
+        'IsMatch(resource.attributes["myengine.config.quantization"], "^(?:awq|gptq|other)(?:\\\\((?:awq|gptq|other)\\\\))?$$")'),
         'delete_key(resource.attributes, "myengine.config.batch") where not IsInt(resource.attributes["myengine.config.batch"])',
         'set(resource.schema_url, "")',
         "set(resource.dropped_attributes_count, 0)",

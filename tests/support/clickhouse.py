@@ -1,0 +1,78 @@
+"""The real ClickHouse engine with our tables, filled as the collector's exporter fills them."""
+
+from __future__ import annotations
+
+import json
+import re
+
+from chdb.session import Session
+from collector import BIN, CONFIG
+
+KINDS = {0: "Unspecified", 1: "Internal"}
+
+
+def inserted_columns():
+    """Return the columns that the exporter inserts into, read out of the collector that is built."""
+    program = (BIN / "otelcol-usage").read_bytes()
+    statements = re.findall(rb"INSERT INTO %q\.%q \(\s+(Timestamp,\s+TraceId,\s+SpanId,[^)]*)\) VALUES", program)
+    (columns,) = (statement for statement in statements if b"%s" not in statement)  # that is for its JSON table
+    return [name.strip() for name in columns.decode().split(",")]
+
+
+class Store:
+    """A ClickHouse with our tables in a directory."""
+
+    def __init__(self, directory, script=CONFIG / "clickhouse" / "otel_usage.sql"):
+        self._session = Session(str(directory))
+        for statement in script.read_text().split(";\n"):
+            if statement.strip():
+                self._session.query(statement)
+
+    def insert(self, requests):
+        """Insert the spans of OTLP/JSON requests, each as the exporter does."""
+        rows = [_row(resource, span) for resource, span in _spans(requests)]
+        assert {name for row in rows for name in row} <= set(inserted_columns())
+        body = "\n".join(json.dumps(row) for row in rows)
+        self._session.query(f"INSERT INTO otel_usage.spans ({', '.join(rows[0])}) FORMAT JSONEachRow {body}")
+
+    def query(self, statement):
+        """Return the rows of a statement, each a dict."""
+        answer = self._session.query(statement, "JSON").data()
+        return json.loads(answer)["data"] if answer else []
+
+    def count_days(self):
+        """Count the days now, as the engine does each hour."""
+        self._session.query("SYSTEM REFRESH VIEW otel_usage.daily_count")
+        self._session.query("SYSTEM WAIT VIEW otel_usage.daily_count")
+
+    def close(self):
+        """Let go of the directory."""
+        self._session.close()
+
+
+def _spans(requests):
+    for request in requests:
+        for spans in request["resourceSpans"]:
+            for scope in spans["scopeSpans"]:
+                for span in scope["spans"]:
+                    yield spans["resource"], span
+
+
+def _row(resource, span):
+    """Return what the exporter appends for a span: every value is text, as the collector makes it."""
+    attributes = _texts(resource["attributes"])
+    return {
+        "Timestamp": int(span.get("startTimeUnixNano", 0)) / 1e9, "TraceId": span["traceId"], "SpanId": span["spanId"],
+        "ParentSpanId": "", "TraceState": "", "SpanName": span["name"], "SpanKind": KINDS[span.get("kind", 0)],
+        "ServiceName": attributes["service.name"], "ResourceAttributes": attributes, "ScopeName": "otel_usage",
+        "ScopeVersion": "", "SpanAttributes": _texts(span.get("attributes", [])), "Duration": 0, "StatusCode": "Unset",
+        "StatusMessage": "",
+    }  # fmt: skip
+
+
+def _texts(attributes):
+    return {one["key"]: _text(value) for one in attributes for value in one["value"].values()}
+
+
+def _text(value):
+    return {True: "true", False: "false"}[value] if isinstance(value, bool) else f"{value:g}" if isinstance(value, float) else str(value)
