@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import pytest
+import trustme
 from collector import Collector, Jaeger
+from nginx import Nginx
 
 
 @pytest.fixture
@@ -24,3 +26,15 @@ def shared_gateway(tmp_path_factory):
     collector = Collector(tmp_path_factory.mktemp("gateway"), JAEGER_OTLP="127.0.0.1:9").start()
     yield collector
     collector.kill()
+
+
+@pytest.fixture(scope="session")
+def authority():
+    """A certificate authority of the tests' own."""
+    return trustme.CA()
+
+
+@pytest.fixture
+def proxy(tmp_path, start, gateway, authority):
+    """A real nginx before a real gateway."""
+    return start(Nginx(tmp_path, gateway, authority))

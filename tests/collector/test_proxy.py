@@ -1,0 +1,81 @@
+"""The real nginx with the proxy configuration before a real gateway: what passes, and what of it."""
+
+from __future__ import annotations
+
+import contextlib
+import http.client
+from types import SimpleNamespace
+
+import pytest
+from nginx import EXPORT, GRPC, PROTOBUF, Http2, Nginx, framed
+from otlp import found, request
+from reports import PROTOCOLS, report
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture
+def before(tmp_path, start, authority, receiver, grpc_receiver):
+    """A real nginx before receivers that keep what reaches them."""
+    return start(Nginx(tmp_path, SimpleNamespace(http=receiver.url, grpc=grpc_receiver.url), authority))
+
+
+@pytest.mark.parametrize("protocol", PROTOCOLS, ids=lambda given: "-".join(given.values()))
+def test_report_arrives_through_the_proxy_with_exactly_its_attributes(home, gateway, proxy, protocol):
+    """The stock exporters over TLS, by HTTP and by gRPC, trusting the authority as an operator has them do."""
+    wanted = report(proxy, home, OTEL_EXPORTER_OTLP_CERTIFICATE=str(proxy.authority), **protocol)
+    (span,) = found(gateway.requests)
+
+    assert span[2:] == wanted
+
+
+def test_otlp_over_http_is_taken_over_http2_too(gateway, proxy):
+    """The version of HTTP is the client's choice."""
+    answer = Http2(proxy, "/v1/traces").finish(request({}).SerializeToString())
+
+    assert answer[":status"] == "200"
+    assert len(found(gateway.requests)) == 1
+
+
+def test_collector_gets_the_body_its_kind_and_nothing_else_of_a_client(before, receiver):
+    """Neither a header nor the query, whatever they are called; a kind in the proxy's own words."""
+    body = request({}).SerializeToString()
+    status = before.ask(
+        "/v1/traces?key=1", body, content_type="application/x-protobuf; x=1", user_agent="me", cookie="a=b", referer="r",
+        authorization="Bearer t", x_forwarded_for="203.0.113.77", forwarded="for=203.0.113.77", x_real_ip="203.0.113.77",
+        traceparent="00-7c1d5fa0b9e24c3386d1e0f25a47b877-5be01c86d3f0a277-01", baggage="a=b", x_key="1", accept="*/*",
+    )  # fmt: skip
+
+    assert status == 200
+    assert receiver.only.path == "/v1/traces"
+    assert sorted(receiver.only.headers) == [
+        ("content-length", str(len(body))), ("content-type", PROTOBUF), ("host", "gateway_http"),
+    ]  # fmt: skip
+
+
+def test_collector_gets_no_header_over_grpc_that_tells_of_a_client(before, grpc_receiver):
+    """What nginx does not know it passes on; all that is known to tell of a sender ends there."""
+    told = {
+        "authorization": "Bearer t", "baggage": "a=b", "cookie": "a=b", "forwarded": "for=203.0.113.77", "from": "me",
+        "origin": "o", "referer": "r", "traceparent": "00-7c1d5fa0b9e24c3386d1e0f25a47b877-5be01c86d3f0a277-01",
+        "tracestate": "a=b", "via": "v", "x-client-ip": "203.0.113.77", "x-forwarded-for": "203.0.113.77",
+        "x-real-ip": "203.0.113.77",
+    }  # fmt: skip
+    body = framed(request({}).SerializeToString())
+    answer = Http2(before, f"{EXPORT}?key=1", user_agent="me", **GRPC, **told).finish(body)
+
+    assert (answer[":status"], answer["grpc-status"]) == ("200", "0")
+    assert grpc_receiver.only.headers == [("content-length", str(len(body)))]
+
+
+@pytest.mark.parametrize("status", [429, 503])
+def test_answer_to_come_again_reaches_the_client_as_it_is(before, receiver, status):
+    """With its Retry-After; and the proxy has sent the report once."""
+    receiver.reply = (status, {"retry-after": "7"}, b"")
+    with contextlib.closing(http.client.HTTPConnection("localhost", before.port)) as client:
+        client.sock = before.connect()
+        client.request("POST", "/v1/traces", b"", {"content-type": PROTOBUF})
+        reply = client.getresponse()
+
+    assert (reply.status, reply.headers["retry-after"]) == (status, "7")
+    assert len(receiver.received) == 1
