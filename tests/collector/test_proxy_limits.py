@@ -12,10 +12,8 @@ from collections import Counter
 from types import SimpleNamespace
 
 import pytest
-from collector import wait_for
-from nginx import EXPORT, GRPC, PROTOBUF, Http2, Nginx, framed, is_cut
-from otlp import found, request
-from refusals import REFUSALS, refusals
+from nginx import EXPORT, GRPC, PROTOBUF, Http2, Nginx, is_cut
+from otlp import request
 
 pytestmark = pytest.mark.slow
 
@@ -75,33 +73,25 @@ def test_clients_of_one_ipv6_network_are_one_client(tmp_path, start, gateway, au
     assert proxy.ask(source="192.0.2.1") == 200
 
 
+def asked_until(proxy, status):
+    """Ask at most 15 times, fewer than the rate allows; tell whether the status came."""
+    for _ in range(15):
+        if proxy.ask(source=CLIENT) == status:
+            return True
+        time.sleep(0.1)
+    return False
+
+
 def test_client_has_so_many_requests_open_and_no_more(proxy):
-    """16 at a time for one client; another has its own."""
+    """16 at a time for one client, until one of them ends; another client has its own."""
     with contextlib.ExitStack() as stack:
         for _ in range(16):
             stack.enter_context(proxy.begin(CLIENT))
 
-        assert wait_for(lambda: proxy.ask(source=CLIENT) == 429)
+        assert asked_until(proxy, 429)
         assert proxy.ask(source=OTHER) == 200
 
-
-def test_body_of_the_greatest_size_passes_and_is_never_on_the_disk(gateway, proxy):
-    """Over HTTP/1.1, HTTP/2 and gRPC, in pieces; nginx has no directory to write one to."""
-    body, framed_body = of_size(MOST), framed(of_size(MOST - 5))
-    answers = [Http2(proxy, "/v1/traces").finish(body), Http2(proxy, EXPORT, **GRPC).finish(framed_body)]
-
-    assert [path.exists() for path in proxy.temporary] == [False] * 5
-    assert proxy.ask(body=body) == 200
-    assert [(answer[":status"], answer.get("grpc-status", "0")) for answer in answers] == [("200", "0")] * 2
-    assert len(found(gateway.requests)) == 3
-
-
-def test_what_the_proxy_refuses_it_refuses_by_the_fitting_status(gateway, proxy):
-    """And nothing of it reaches the collector."""
-    answers = refusals(proxy, "secret", "127.0.0.1")
-
-    assert answers == REFUSALS
-    assert gateway.requests == []
+    assert asked_until(proxy, 200)
 
 
 def of_size(size):

@@ -56,6 +56,7 @@ def try_everything(gateway, proxy):
     with contextlib.ExitStack() as stack:
         for _ in range(17):
             stack.enter_context(proxy.begin(CLIENT))
+        time.sleep(0.5)  # each worker of nginx has seen them
         answers["too many open"] = ask()
     answers["too many"] = max(ask() for _ in range(80))
     gateway.kill()
@@ -69,13 +70,13 @@ TRIED = {**REFUSALS, "report": 200, "junk": 400, "stalled": True, "too many open
 def test_nothing_of_a_client_is_in_any_file_whatever_is_refused(tmp_path, gateway, proxy):
     """Neither address, query, header nor name: not in nginx's directory, nor in the collector's queue, data or log."""
     answers = try_everything(gateway, proxy)
-    running = left(tmp_path, *MARKS)
+    running, files = left(tmp_path, *MARKS), proxy.files
     proxy.kill()
 
     assert answers == TRIED
     assert running | left(tmp_path, *MARKS) == set()
     assert len(found(gateway.requests)) == 2
-    assert proxy.log == ""
+    assert (files, proxy.log) == ({proxy.log_path}, "")
 
 
 def test_same_marks_are_found_where_nginx_writes_of_its_requests(tmp_path, start, gateway, authority):

@@ -7,6 +7,7 @@ import http.client
 import socket
 import ssl
 import time
+from pathlib import Path
 
 import h2.config
 import h2.connection
@@ -59,6 +60,14 @@ class Nginx(Program):
         """Tell whether it speaks TLS."""
         with contextlib.closing(self.connect()):
             return True
+
+    @property
+    def files(self):
+        """The files that it and its workers have open."""
+        process = Path(f"/proc/{self.process.pid}")
+        workers = (process / "task" / process.name / "children").read_text().split()
+        links = [link for number in (process.name, *workers) for link in Path(f"/proc/{number}/fd").iterdir()]
+        return {link.readlink() for link in links if link.is_file()}
 
     def kill(self):
         """End it by a signal that it passes on: without their master its workers would live on."""
