@@ -6,7 +6,7 @@ import pytest
 from collector import Collector, wait_for
 from hypothesis import given, settings, strategies
 from otlp import add_report, as_json, found, request, shown
-from real_report import report
+from real_report import PROTOCOLS, report
 
 from otel_usage import apps
 from otel_usage.admit import admit_attributes
@@ -15,12 +15,6 @@ pytestmark = pytest.mark.slow
 
 WSL = "Linux-5.15.153.1-microsoft-standard-WSL2-x86_64-with-glibc2.35"
 HOUR = 3_600_000_000_000
-PROTOCOLS = (
-    {"OTEL_EXPORTER_OTLP_PROTOCOL": "http/protobuf"},
-    {"OTEL_EXPORTER_OTLP_PROTOCOL": "http/protobuf", "OTEL_EXPORTER_OTLP_COMPRESSION": "gzip"},
-    {"OTEL_EXPORTER_OTLP_PROTOCOL": "grpc"},
-    {"OTEL_EXPORTER_OTLP_PROTOCOL": "grpc", "OTEL_EXPORTER_OTLP_COMPRESSION": "gzip"},
-)
 
 
 @pytest.mark.parametrize("protocol", PROTOCOLS, ids=lambda given: "-".join(given.values()))

@@ -9,7 +9,7 @@ from types import SimpleNamespace
 import pytest
 from nginx import EXPORT, GRPC, PROTOBUF, Http2, Nginx, framed
 from otlp import found, request
-from reports import PROTOCOLS, report
+from real_report import PROTOCOLS, report
 
 pytestmark = pytest.mark.slow
 
