@@ -4,12 +4,22 @@ from __future__ import annotations
 
 import contextlib
 import http.client
+import json
+import os
+import subprocess
+import sys
+from functools import partial
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+from collector import Collector
 from nginx import EXPORT, GRPC, PROTOBUF, Http2, Nginx, framed
 from otlp import found, request
 from real_report import PROTOCOLS, report
+
+from otel_usage.admit import admit_attributes
+from otel_usage.report import Report
 
 pytestmark = pytest.mark.slow
 
@@ -79,3 +89,22 @@ def test_answer_to_come_again_reaches_the_client_as_it_is(before, receiver, stat
 
     assert (reply.status, reply.headers["retry-after"]) == (status, "7")
     assert len(receiver.received) == 1
+
+
+def test_sealed_report_of_an_app_arrives_through_the_proxy(tmp_path, home, start, authority, made_up_app):
+    """What goes to a project's own endpoint, by the sender that no setting of OpenTelemetry reaches."""
+    command = Path(sys.executable).with_name("otel-usage")
+    environment = {"HOME": str(home), "PATH": "/usr/bin:/bin", "PYTHONPATH": os.environ["PYTHONPATH"]}
+    run = partial(subprocess.run, check=True, capture_output=True, timeout=30)
+    run([command, "collector", "--app", "myengine", "--out", tmp_path / "made"], env=environment)
+    gateway = start(Collector(tmp_path, tmp_path / "made" / "gateway.yaml", JAEGER_OTLP="127.0.0.1:9"))
+    proxy = start(Nginx(tmp_path, gateway, authority))
+    environment |= {"MYENGINE_USAGE_STATS_SERVER": proxy.http, "SSL_CERT_FILE": str(proxy.authority)}
+    answer = json.loads(run([command, "--app", "myengine", "report", "--json"], env=environment).stdout)
+    facts = {key: value for key, value in json.loads(answer["line"]).items() if value is not None}
+    made = Report(made_up_app, facts)
+
+    ((_, _, *attributes),) = found(gateway.requests)
+
+    assert [sent["destination"] for sent in answer["deliveries"]] == ["project"]
+    assert attributes == [admit_attributes(made_up_app, made.attributes(place), place)[0] for place in ("resource", "span")]
