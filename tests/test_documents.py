@@ -32,7 +32,7 @@ def test_every_command_is_in_the_help():
     examples = {name: "Example:" in (command.help or "") for name, command in cli.commands.items()}
 
     assert examples == dict.fromkeys(
-        ["report", "preview", "status", "show", "facts", "on", "local", "off", "verify-off", "forget"], True
+        ["report", "preview", "status", "show", "facts", "on", "local", "off", "verify-off", "forget", "collector"], True
     )
 
 
@@ -44,3 +44,14 @@ def test_the_six_lines_of_the_readme_run(run_python, home):
 
     assert (done.returncode, done.stderr) == (0, "")
     assert '"quantization": "awq"' in (home / ".config/myengine/usage_stats.json").read_text()
+
+
+def test_every_setting_of_the_collector_is_in_its_page():
+    """And the page names none that there is not."""
+    folder = ROOT / "collector-config"
+    read = {name for path in folder.glob("*.yaml") for name in re.findall(r"\$\{env:(\w+)", path.read_text(encoding="utf-8"))}
+    table = (folder / "README.md").read_text(encoding="utf-8").partition("## Settings")[2].partition("## What")[0]
+    named = set(re.findall(r"`([A-Z][A-Z_]+)`", table))
+    of_jaeger = {name for name in read if name.startswith("JAEGER") and name != "JAEGER_OTLP"}
+
+    assert named == read - of_jaeger

@@ -180,8 +180,9 @@ def series(page):
 class Jaeger(Program):
     """A real Jaeger."""
 
-    def __init__(self, directory):
+    def __init__(self, directory, query_port=None):
         otlp, query, query_grpc, health = free_ports(4)
+        query = query_port or query
         super().__init__(
             directory, "jaeger", [BIN / "jaeger", "--config", CONFIG / "jaeger.yaml"],
             JAEGER_OTLP=f"127.0.0.1:{otlp}", JAEGER_QUERY=f"127.0.0.1:{query}", JAEGER_HEALTH=f"127.0.0.1:{health}",

@@ -1,0 +1,102 @@
+"""`make demo`: a collector and a Jaeger on this machine, with one real and 200 made-up reports in them, until Ctrl-C."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import random
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections import Counter
+from pathlib import Path
+
+from collector import BIN, CONFIG, Jaeger, Program, fetch, wait_for
+from otlp import request
+
+from otel_usage.insights.reader import read
+from otel_usage.integrations.vllm import APP
+
+MADE_UP = 200
+GPUS = {"NVIDIA H100 80GB HBM3": 8, "NVIDIA L4": 5, "NVIDIA A100-SXM4-80GB": 4, "NVIDIA H200": 3, "AMD Instinct MI300X": 2}
+MODELS = {"Qwen3ForCausalLM": 9, "LlamaForCausalLM": 8, "DeepseekV3ForCausalLM": 4, "OPTForCausalLM": 1}
+HTTP, GRPC, HEALTH, QUERY = PORTS = ("127.0.0.1:4318", "127.0.0.1:4317", "127.0.0.1:13133", "127.0.0.1:16686")
+
+
+class Demo(Program):
+    """The collector of local.yaml, on the ports that the documents name."""
+
+    def answers(self):
+        """Tell whether it takes reports."""
+        return fetch(f"http://{HEALTH}", timeout=1)[0] == 200
+
+
+def made_up(chosen):
+    """Return a report that nobody made: it says so in its source."""
+    pick = lambda weights: chosen.choices(list(weights), list(weights.values()))[0]  # noqa: E731 -- it is one line
+    return request({
+        "service.version": chosen.choice(["0.31.0", "0.32.0", "0.33.0"]), "otel_usage.source": "synthetic",
+        "otel_usage.gpu.model": pick(GPUS), "otel_usage.gpu.count": chosen.choice([1, 1, 2, 4, 8]),
+        "vllm.model.architecture": pick(MODELS), "vllm.config.dtype": "torch.bfloat16",
+    })  # fmt: skip
+
+
+def send():
+    """Send one real report by the command line, unless reporting is off, and the made-up ones; return how many."""
+    environment = {**os.environ, "OTEL_EXPORTER_OTLP_ENDPOINT": f"http://{HTTP}", "OTEL_EXPORTER_OTLP_PROTOCOL": "http/protobuf"}
+    real = subprocess.run([Path(sys.executable).with_name("otel-usage"), "report"], env=environment, check=False)
+    chosen = random.Random(1)
+    for _ in range(MADE_UP):
+        status, _ = fetch(f"http://{HTTP}/v1/traces", made_up(chosen).SerializeToString(), {"content-type": "application/x-protobuf"})
+        assert status == 200, status
+    return MADE_UP + (real.returncode == 0)
+
+
+def show(jaeger, file, sent):
+    """Print what the file and Jaeger's API say, and where to look."""
+    records = list(read([str(file)]))
+    traces = wait_for(lambda: len(jaeger.traces(APP.name)) == sent and jaeger.traces(APP.name))
+    print(f"\nthe file holds {len(records)} reports: {file}")
+    for gpu, count in Counter(record.resource.get("otel_usage.gpu.model", "(none)") for record in records).most_common():
+        print(f"  {count:4}  {gpu}")
+    print(f"Jaeger has {len(traces)} traces of the service {APP.name}")
+    print(f"""
+look at  http://{QUERY}/search?service={APP.name}
+         http://{QUERY}/api/traces?service={APP.name}&tags=%7B%22otel_usage.gpu.model%22%3A%22NVIDIA%20L4%22%7D
+send     OTEL_EXPORTER_OTLP_ENDPOINT=http://{HTTP} otel-usage report
+Ctrl-C ends all of it, and deletes what was collected.""", flush=True)
+
+
+def refuse_taken_ports():
+    """End with one line where somebody else listens on a port that is needed."""
+    for address in PORTS:
+        host, _, port = address.partition(":")
+        with contextlib.suppress(ConnectionRefusedError), socket.create_connection((host, int(port)), timeout=1):
+            sys.exit(f"make demo: {address} is taken; stop what listens there (ss -ltnp names it), and try again")
+
+
+def main():
+    """Run it all until it is interrupted."""
+    refuse_taken_ports()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background jobs are started without
+    with contextlib.ExitStack() as stack:
+        directory = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="otel-usage-demo-")))
+        jaeger = Jaeger(directory, query_port=16686)
+        stack.callback(jaeger.kill)
+        jaeger.start()
+        settings = {"OTEL_USAGE_DATA": str(directory / "data"), "JAEGER_OTLP": jaeger.otlp}
+        collector = Demo(directory, "collector", [BIN / "otelcol-usage", "--config", CONFIG / "local.yaml"], **settings)
+        stack.callback(collector.stop)
+        collector.start()
+        show(jaeger, directory / "data" / "usage.jsonl", send())
+        while True:
+            time.sleep(3600)
+
+
+if __name__ == "__main__":
+    with contextlib.suppress(KeyboardInterrupt):
+        main()
