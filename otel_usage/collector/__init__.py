@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from otel_usage.collector.clickhouse import tables
 from otel_usage.collector.config import configurations
+from otel_usage.collector.dashboards import dashboards
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -18,4 +19,4 @@ def generated(apps: Sequence[App]) -> dict[str, str]:
 
     Raises ottl.PatternError for a table that a collector can't check.
     """
-    return {**configurations(apps), "clickhouse/otel_usage.sql": tables(apps)}
+    return {**configurations(apps), "clickhouse/otel_usage.sql": tables(apps), **dashboards(apps)}

@@ -128,6 +128,4 @@ def _records(request: dict[str, Any]) -> Iterator[Record]:
 
 def _plain(attributes: Iterable[dict[str, Any]]) -> dict[str, Scalar]:
     """Return attributes by their names; what is no scalar is none of ours."""
-    return {
-        one["key"]: READ[kind](value) for one in attributes for kind, value in one["value"].items() if kind in READ
-    }
+    return {one["key"]: READ[kind](value) for one in attributes for kind, value in one["value"].items() if kind in READ}

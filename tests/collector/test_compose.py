@@ -1,0 +1,81 @@
+"""compose.yaml, which needs a container engine to run: what can be said of it without."""
+
+from __future__ import annotations
+
+import subprocess
+
+import yaml
+from collector import CONFIG
+
+COMPOSE = yaml.safe_load((CONFIG / "compose.yaml").read_text())
+SERVICES = COMPOSE["services"]
+
+
+def test_only_the_gateway_and_jaeger_start_without_a_profile():
+    """The default is small."""
+    default = {name for name, service in SERVICES.items() if "profiles" not in service}
+
+    assert default == {"prepare", "gateway", "jaeger"}
+    assert {profile for service in SERVICES.values() for profile in service.get("profiles", ())} == {"grafana", "cluster"}
+
+
+def test_every_port_is_on_loopback_and_taken_once():
+    """Nothing of it is on the network."""
+    ports = [port for service in SERVICES.values() for port in service.get("ports", ())]
+
+    assert all(port.startswith("127.0.0.1:") for port in ports)
+    assert len({port.split(":")[1] for port in ports}) == len(ports)
+
+
+def test_every_image_is_pinned():
+    """To a version, never to the latest."""
+    tags = [service["image"].partition(":")[2] for service in SERVICES.values()]
+
+    assert all(tag[0].isdigit() or tag[1].isdigit() for tag in tags)
+
+
+def test_every_file_that_is_mounted_is_here_and_every_volume_is_declared():
+    """A path that is missing would be made as an empty directory."""
+    mounts = [mount.split(":")[0] for service in SERVICES.values() for mount in service.get("volumes", ())]
+
+    assert [path for path in mounts if path.startswith("./") and not (CONFIG / path).exists()] == []
+    assert {name for name in mounts if not name.startswith("./")} == set(COMPOSE["volumes"])
+
+
+def test_every_configuration_that_is_named_is_mounted():
+    """Each collector gets the file that its command names, and Jaeger and Prometheus theirs."""
+    for service in SERVICES.values():
+        targets = [mount.split(":")[1] for mount in service.get("volumes", ())]
+        named = [part.partition("=")[2] for part in service.get("command", ()) if part.startswith("--config")]
+        assert set(named) <= set(targets)
+
+
+def test_grafana_asks_nobody_and_has_no_default_password():
+    """No user at all, and looking is all that can be done."""
+    environment = SERVICES["grafana"]["environment"]
+
+    assert environment["GF_SECURITY_DISABLE_INITIAL_ADMIN_CREATION"] == "true"
+    assert "GF_SECURITY_ADMIN_PASSWORD" not in environment
+    assert {name: value for name, value in environment.items() if "ANALYTICS" in name or "NEWS" in name} == {
+        "GF_ANALYTICS_REPORTING_ENABLED": "false", "GF_ANALYTICS_CHECK_FOR_UPDATES": "false",
+        "GF_ANALYTICS_CHECK_FOR_PLUGIN_UPDATES": "false", "GF_ANALYTICS_FEEDBACK_LINKS_ENABLED": "false",
+        "GF_NEWS_NEWS_FEED_ENABLED": "false",
+    }  # fmt: skip
+
+
+def test_settings_are_those_that_the_configurations_read():
+    """A setting that nobody reads would be a mistake."""
+    texts = [(CONFIG / f"{name}.yaml").read_text() for name in ("gateway", "edge", "ingest")]
+    settings = COMPOSE["x-settings"].keys() - {"GOMEMLIMIT"}
+
+    assert [name for name in settings if not any(f"${{env:{name}:-" in text for text in texts)] == []
+
+
+def test_prometheus_finds_nothing_wrong_with_its_file_and_scrapes_services_that_there_are():
+    """By its own tool."""
+    checked = subprocess.run(["promtool", "check", "config", CONFIG / "prometheus.yml"], check=False, capture_output=True, text=True)
+    (job,) = yaml.safe_load((CONFIG / "prometheus.yml").read_text())["scrape_configs"]
+    hosts = {target.partition(":")[0] for static in job["static_configs"] for target in static["targets"]}
+
+    assert (checked.returncode, checked.stderr) == (0, "")
+    assert hosts <= set(SERVICES)
