@@ -20,11 +20,14 @@ if TYPE_CHECKING:
 WHERE = "$__timeFilter(time) AND app IN (${app:singlequote})"
 DAYS = "day >= toDate($__fromTime) AND day <= toDate($__toTime) AND app IN (${app:singlequote})"
 ACCEPTED = 'otelcol_receiver_accepted_spans{receiver="otlp/public"}'
+REFUSED = " + ".join(
+    f'sum(rate(otelcol_receiver_{what}_spans{{receiver="otlp/public"}}[$__rate_interval]))'
+    for what in ("refused", "failed")
+)
 LAST = f"time() - max(max_over_time((timestamp(rate({ACCEPTED}[1m]) > 0))[1d:15s]))"
 CURVES = (
     ("Accepted, a second", "reqps", f"sum by (transport) (rate({ACCEPTED}[$__rate_interval]))", ""),
-    ("Refused, a second", "reqps",
-     'sum(rate({__name__=~"otelcol_receiver_(refused|failed)_spans", receiver="otlp/public"}[$__rate_interval]))',
+    ("Refused, a second", "reqps", REFUSED,
      "the memory limit was reached, the queue is full, or something behind failed"),
     ("Dropped, a second", "reqps",
      'sum by (filter) (rate(otelcol_processor_filter_spans_filtered{filter!="filter/reports"}[$__rate_interval]))',
@@ -32,7 +35,7 @@ CURVES = (
     ("Sent, a second", "reqps", "sum by (exporter) (rate(otelcol_exporter_sent_spans[$__rate_interval]))", ""),
     ("Waiting for each exporter", "short", "sum by (exporter) (otelcol_exporter_queue_size)", ""),
     ("Queue, how full", "percentunit",
-     "max by (exporter) (otelcol_exporter_queue_size / otelcol_exporter_queue_capacity)", "when full, clients are refused"),
+     "max by (exporter) (otelcol_exporter_queue_size / otelcol_exporter_queue_capacity)", "full: clients are refused"),
     ("Memory", "bytes", "sum(otelcol_process_memory_rss)", ""),
     ("Processor, seconds a second", "short", "sum(rate(otelcol_process_cpu_seconds[$__rate_interval]))", ""),
 )  # fmt: skip
