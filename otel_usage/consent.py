@@ -165,6 +165,7 @@ def _opt_out_file(path: str) -> Signal:
 
 def _mode_file(path: str) -> Signal:
     try:
+        os.lstat(path)  # where there is none, no descriptor is needed to know it
         mode = read_mode(path)
     except OSError as error:
         return _absent_or_off(path, error)

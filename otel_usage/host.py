@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import warnings
 
 TYPE_CHECKING = False
@@ -9,6 +10,21 @@ if TYPE_CHECKING:
     from typing import Any
 
 OURS = "opentelemetry"
+LAST_STANDARD = 2
+
+
+def reserve_standard_streams() -> None:
+    """Take the number of each standard stream that the host has closed, lest a file or connection of ours gets it.
+
+    What the host still writes there would end up in it. It fails as it did before: what stands there now is the null
+    device, open for reading.
+    """
+    try:
+        while (descriptor := os.open(os.devnull, os.O_RDONLY | getattr(os, "O_CLOEXEC", 0))) <= LAST_STANDARD:
+            pass
+        os.close(descriptor)
+    except OSError:
+        return
 
 
 class WarningsFiltersKept:

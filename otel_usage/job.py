@@ -71,7 +71,11 @@ class Job:
 
     def run(self) -> None:
         """Do what is still to be done: the first time all of it, then what a destination did not take."""
+        self._attempts += 1
         if self.report is None:
+            from otel_usage.host import reserve_standard_streams  # noqa: PLC0415 -- loads `warnings`
+
+            reserve_standard_streams()
             if not self._picked():
                 self.line_ok = True
                 return
@@ -85,19 +89,18 @@ class Job:
             self._pending = [Parcel(*pair, self.gate) for pair in self.pairs]
             for parcel in self._pending:
                 parcel.keep()
-        self._attempts += 1
         self._pending = [parcel for parcel in self._pending if not parcel.attempt()]
 
     @property
     def pause(self) -> float | None:
-        """The seconds until the next attempt, None where there is nothing left to try.
+        """The seconds until the next attempt, to make the report or to send it; None where there is nothing left to do.
 
         Ever longer, up to an hour, never the same for two processes, and at least what a server asked for.
         """
-        if not self._pending:
+        if not self._pending and (self.line_ok or self.report is not None):
             return None
         pause = min(FIRST_PAUSE * 2.0 ** min(self._attempts - 1, 10), LONGEST_PAUSE)
-        return max(jitter(pause / 2, pause * 1.5), *(parcel.after for parcel in self._pending))
+        return max([jitter(pause / 2, pause * 1.5), *(parcel.after for parcel in self._pending)])
 
     def _facts(self) -> dict[str, Scalar]:
         """Detect what was not given, as it stands at the time of the call."""

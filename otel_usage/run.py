@@ -62,8 +62,8 @@ class Run:
             self.misfits += job.misfits - before
             job.written.set()
             job.attempted.set()
-        if (pause := job.pause) is not None:
-            self._worker.later(pause, lambda: self._do(job))
+            if (pause := job.pause) is not None:
+                self._worker.later(pause, lambda: self._do(job))
         if first and self._heartbeat is None and job.report is not None:
             self._heartbeat = Heartbeat(job.report, job.pairs, job.gate, self._interval)
             self._plan_heartbeat()
@@ -80,10 +80,11 @@ class Run:
             self._heartbeat.beat(self.runtime)
 
     def flush(self, timeout: float) -> bool:
-        """Send now what waits, whatever back-off; see UsageReporter.flush."""
+        """Send now what waits, whatever back-off; see UsageReporter.flush. Raises RuntimeError without a thread."""
         if not self._jobs:
             return True
         until = time.monotonic() + timeout
+        self._worker.soon(_nothing)  # begins with what was left when no thread could be started
         for job in self._jobs:
             if job.attempted.is_set() and not job.done:
                 job.attempted.clear()
@@ -124,3 +125,7 @@ class Run:
 
 def _task(gate: Gate, name: str) -> Callable[[], None]:
     return lambda: send_waiting(gate, name)
+
+
+def _nothing() -> None:
+    """Do nothing."""

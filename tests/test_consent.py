@@ -137,8 +137,10 @@ def test_a_socket_in_place_of_a_mode_file_means_off(home, monkeypatch):
 
 @pytest.mark.parametrize("error", [PermissionError(13, "EACCES"), OSError(5, "EIO"), OSError(40, "ELOOP"), OSError(36, "x")])
 @pytest.mark.parametrize("call", ["lstat", "open"])
-def test_a_file_that_can_not_be_looked_at_counts_as_there(monkeypatch, call, error):
+def test_a_file_that_can_not_be_looked_at_counts_as_there(home, monkeypatch, call, error):
     """Any error but ENOENT and ENOTDIR means off."""
+    (home / ".config/vllm").mkdir(parents=True)
+    (home / ".config/vllm/usage_mode").write_text("on")
 
     def fail(*_):
         raise error
@@ -146,6 +148,13 @@ def test_a_file_that_can_not_be_looked_at_counts_as_there(monkeypatch, call, err
     monkeypatch.setattr(consent.os, call, fail)
 
     assert decide("vllm").mode == OFF
+
+
+def test_that_there_is_no_mode_file_is_known_without_a_descriptor(monkeypatch):
+    """A process that has used up its descriptors has not opted out."""
+    monkeypatch.setattr(consent.os, "open", lambda *_: pytest.fail("a file was opened"))
+
+    assert decide("vllm").mode == ON
 
 
 def test_a_file_in_place_of_a_directory_counts_as_nothing_there(home):

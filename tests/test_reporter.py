@@ -1,5 +1,6 @@
 """UsageReporter: at once, once a run, and never into the host."""
 
+import errno
 import json
 import threading
 import time
@@ -185,6 +186,26 @@ def test_without_a_thread_nothing_is_reported_and_nothing_raises(monkeypatch, li
     usage.report()
 
     assert (usage.flush(0.01), lines()) == (False, [])
+
+
+def test_a_report_that_could_not_be_made_is_made_later(monkeypatch, lines):
+    """What failed may be over by then: no descriptor was left, or no memory."""
+    detections = iter([OSError(errno.EMFILE, "made to fail")])
+
+    def detect():
+        for error in detections:
+            raise error
+        return Detection({})
+
+    monkeypatch.setattr(job, "_detection", detect)
+    monkeypatch.setattr(job, "FIRST_PAUSE", 0.02)
+    usage = UsageReporter(APP)
+    usage.report(quantization="awq")
+    deadline = time.monotonic() + 5
+    while not lines() and time.monotonic() < deadline:
+        time.sleep(0.01)
+
+    assert [line["quantization"] for line in lines()] == ["awq"]
 
 
 def test_close_waits_for_the_line_for_a_quarter_of_a_second_at_most(monkeypatch):

@@ -73,14 +73,17 @@ class AdmittingExporter(SpanExporter):
         admitted = [span for given in spans if (span := admit_span(self._app, given)) is not None]
         if not admitted:
             return SpanExportResult.SUCCESS
+        try:
+            self.outcome = self._sent(admitted)
+        except Exception as error:  # noqa: BLE001 -- the SDK would log it, with a traceback on the host's stderr
+            self.outcome = Outcome(f"the sender failed ({type(error).__name__})")
+        return SpanExportResult.SUCCESS if self.outcome.ok else SpanExportResult.FAILURE
+
+    def _sent(self, admitted: Sequence[ReadableSpan]) -> Outcome:
         request = encode_spans(admitted)
         if (size := request.ByteSize()) > MAX_ENCODED:
-            self.outcome = Outcome(
-                f"dropped: the report has {size} bytes, at most {MAX_ENCODED} may leave", again=False
-            )
-        else:
-            self.outcome = self._sender.send(admitted, request)
-        return SpanExportResult.SUCCESS if self.outcome.ok else SpanExportResult.FAILURE
+            return Outcome(f"dropped: the report has {size} bytes, at most {MAX_ENCODED} may leave", again=False)
+        return self._sender.send(admitted, request)
 
     def shutdown(self) -> None:
         """Close what the sender holds open."""

@@ -5,7 +5,7 @@ from myengine_app import APP
 from opentelemetry.context import Context
 from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import TracerProvider
-from opentelemetry.sdk.trace.export import SpanExportResult
+from opentelemetry.sdk.trace.export import SimpleSpanProcessor, SpanExportResult
 from opentelemetry.trace import Link, SpanContext, SpanKind, Status, StatusCode, TraceState
 
 from otel_usage import App, Fact
@@ -94,3 +94,19 @@ def test_a_report_over_32_kib_is_dropped():
     assert (result, sender.spans) == (SpanExportResult.FAILURE, [])
     assert exporter.outcome.detail.startswith("dropped: the report has ")
     assert exporter.outcome.again is False
+
+
+def test_a_sender_that_raises_is_a_failure_that_nobody_prints(caplog):
+    """The SDK would log it with a traceback, which goes to the host's stderr by default."""
+
+    class Broken:
+        def send(self, *_):
+            raise LookupError
+
+    exporter = AdmittingExporter(APP, Broken())
+    provider = TracerProvider(shutdown_on_exit=False)
+    provider.add_span_processor(SimpleSpanProcessor(exporter))
+    provider.get_tracer("x").start_span("otel_usage.report", context=Context()).end()
+
+    assert (exporter.outcome.ok, exporter.outcome.again, exporter.outcome.detail) == (False, True, "the sender failed (LookupError)")
+    assert caplog.records == []

@@ -1,0 +1,208 @@
+"""The host's environment as an adversary: whatever it is like, the host runs as without us, and the report arrives."""
+
+import json
+import os
+import subprocess
+import sys
+import textwrap
+
+import pytest
+
+NOBODY = 65534
+# All that a report loads, so that an account that may not read this checkout can make one.
+UNPRIVILEGED = f"""
+import importlib, os, pkgutil
+import datetime, email.utils, encodings.idna, gzip, ipaddress, json, logging, pwd, socket, ssl, urllib.parse, zlib
+import opentelemetry.exporter.otlp.proto.http.trace_exporter, otel_usage, psutil, pynvml
+for module in pkgutil.walk_packages(otel_usage.__path__, "otel_usage."):
+    if not module.name.startswith("otel_usage.cli"):
+        importlib.import_module(module.name)
+if os.geteuid() == 0:
+    os.setgroups([])
+    os.setresgid({NOBODY}, {NOBODY}, {NOBODY})
+    os.setresuid({NOBODY}, {NOBODY}, {NOBODY})
+"""
+REPORT = """
+import sys
+from otel_usage import UsageReporter
+usage = UsageReporter("myengine", version="1", heartbeat=0)
+usage.report(context="API_SERVER")
+"""
+END = """
+usage.flush(20)
+print("the host's output")
+print("the host's errors", file=sys.stderr)
+sys.exit(7)
+"""
+
+
+@pytest.fixture
+def host(tmp_path, home, receiver):
+    """Run a host in an environment of its own, given as bytes or text; return its status, output and errors."""
+
+    def run(code, *, redirect="", **environment):
+        program = tmp_path / "host.py"
+        program.write_text(textwrap.dedent(code))
+        merged = {"PATH": os.environ["PATH"], "HOME": str(home), "MYENGINE_USAGE_STATS_SERVER": receiver.url, **environment}
+        done = subprocess.run(
+            ["sh", "-c", f'exec "$@" {redirect}', "sh", sys.executable, "-c", program.read_text()],
+            env={os.fsencode(name): os.fsencode(value) for name, value in merged.items() if value is not None},
+            cwd=tmp_path, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=60, check=False,
+        )  # fmt: skip
+        program.unlink()
+        return done.returncode, done.stdout, done.stderr
+
+    return run
+
+
+UNTOUCHED = (7, "the host's output\n", "the host's errors\n")
+
+
+@pytest.mark.parametrize("home", [None, "", "/", "relative", "/usr", "/proc/self", "/nonexistent/home"])
+def test_without_a_home_that_can_be_written_the_operators_server_gets_the_report(host, receiver, tmp_path, home):
+    """By an account that may write nowhere; nothing is made in its place, not in the current directory either."""
+    account = "" if os.geteuid() == 0 else "import pwd; pwd.getpwuid = lambda _: type('A', (), {'pw_dir': '/nonexistent'})\n"
+    before = sorted(tmp_path.rglob("*"))
+    done = host(UNPRIVILEGED + account + REPORT + END, HOME=home)
+
+    assert (done, len(receiver.received)) == (UNTOUCHED, 1)
+    assert sorted(tmp_path.rglob("*")) == before
+
+
+def test_an_account_that_nobody_knows_without_a_home_reports_nothing(host, receiver):
+    """Where nothing can be looked at, consent can't be known."""
+    unknown = "import pwd\ndef nobody(_): raise KeyError\npwd.getpwuid = nobody\n"
+
+    assert (host(unknown + REPORT + END, HOME=None), receiver.received) == (UNTOUCHED, [])
+
+
+VALUES = ("USER", "LANG", "LC_ALL", "TMPDIR", "CI", "RUNPOD_DC_ID", "CUDA_VISIBLE_DEVICES", "MYENGINE_USAGE_SOURCE", "MYENGINE_USAGE_RUN",
+          "OTEL_RESOURCE_ATTRIBUTES", "OTEL_SERVICE_NAME", "OTEL_EXPORTER_OTLP_HEADERS", "OTEL_EXPERIMENTAL_RESOURCE_DETECTORS",
+          "OTEL_TRACES_SAMPLER", "https_proxy", "HTTP_PROXY", "NO_PROXY")  # fmt: skip
+
+
+@pytest.mark.slow
+def test_values_that_are_no_utf_8_change_nothing(host, receiver, home):
+    """Each variable that something looks at has one, and the report is written and taken all the same."""
+    done = host(REPORT + END, **dict.fromkeys(VALUES, b"k=\xff\xfe\x80"))
+    (line,) = (home / ".config/myengine/usage_stats.json").read_text().splitlines()
+
+    assert (done, len(receiver.received)) == (UNTOUCHED, 1)
+    assert json.loads(line)["context"] == "API_SERVER"
+
+
+@pytest.mark.parametrize("name", ["HOME", "XDG_CONFIG_HOME", "MYENGINE_CONFIG_ROOT"])
+def test_a_directory_whose_name_is_no_utf_8_is_as_good_as_any(host, receiver, tmp_path, name):
+    """The file is in it, and the report arrives."""
+    folder = os.path.join(os.fsencode(tmp_path), b"\xff\xfe")
+    os.mkdir(folder)
+    done = host(REPORT + END, **{name: folder})
+    found = [file for _, _, files in os.walk(folder) for file in files]
+
+    assert (done, len(receiver.received)) == (UNTOUCHED, 1)
+    assert b"usage_stats.json" in found
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("OTEL_USAGE_EXPORTER", b"\xff"), ("MYENGINE_USAGE_STATS_SERVER", b"http://127.0.0.1:9/\xff"), ("OTEL_USAGE_STRICT", b"\xff")],
+)
+def test_a_setting_of_ours_that_is_no_utf_8_costs_the_send_at_most(host, home, name, value):
+    """The line is there."""
+    done = host(REPORT + END, **{name: value})
+
+    assert done == UNTOUCHED
+    assert len((home / ".config/myengine/usage_stats.json").read_text().splitlines()) == 1
+
+
+HAMMER = """
+import os, threading
+over = threading.Event()
+def write():
+    while not over.is_set():
+        for number in {closed}:
+            try:
+                os.write(number, b"OF THE HOST")
+            except OSError:
+                pass
+threading.Thread(target=write, daemon=True).start()
+"""
+
+
+@pytest.mark.parametrize(
+    ("redirect", "closed", "output"),
+    [
+        ("2>&-", (2,), ("the host's output\n", "")),
+        (">&-", (1,), ("", "the host's errors\n")),
+        ("<&-", (), ("the host's output\n", "the host's errors\n")),
+        ("<&- >&- 2>&-", (1, 2), ("", "")),
+    ],
+    ids=["errors", "output", "input", "all"],
+)
+@pytest.mark.parametrize("way", ["sealed", "stock"])
+def test_a_stream_that_is_closed_never_becomes_a_file_or_a_connection_of_ours(host, receiver, home, redirect, closed, output, way):
+    """What the host still writes there must not end up in the local file, the outbox or a request."""
+    server = {"OTEL_EXPORTER_OTLP_ENDPOINT": receiver.url, "MYENGINE_USAGE_STATS_SERVER": None} if way == "stock" else {}
+    done = host(HAMMER.format(closed=closed) + REPORT + END.replace("sys.exit(7)", "over.set(); os._exit(7)")
+                .replace('print("the host\'s output")', 'print("the host\'s output", flush=True)'), redirect=redirect, **server)  # fmt: skip
+    written = b"".join(path.read_bytes() for path in home.rglob(".config/**/*") if path.is_file())
+    (request,) = receiver.received
+
+    assert done == (7, *output)
+    assert len(request.spans) == 1
+    assert b"OF THE HOST" not in written + request.body
+    assert written.count(b'"context": "API_SERVER"') == 1
+
+
+LIMITED = """
+import resource
+_, hard = resource.getrlimit(resource.RLIMIT_NPROC)
+resource.setrlimit(resource.RLIMIT_NPROC, (0, hard))
+{report}
+early = usage.flush(0.2)
+resource.setrlimit(resource.RLIMIT_NPROC, (hard, hard))
+assert not early
+"""
+
+
+def test_without_a_thread_the_report_waits_until_there_may_be_one(host, receiver):
+    """The kernel refuses each thread: nothing raises, and once it lets one start the report arrives."""
+    done = host(UNPRIVILEGED + LIMITED.format(report=REPORT) + END, HOME="/nonexistent")
+
+    assert (done, len(receiver.received)) == (UNTOUCHED, 1)
+
+
+EXHAUSTED = """
+import os, resource
+from otel_usage import UsageReporter
+{prepare}
+resource.setrlimit(resource.RLIMIT_NOFILE, (64, 64))
+taken = []
+try:
+    while True:
+        taken.append(os.open("/dev/null", os.O_RDONLY))
+except OSError:
+    pass
+"""
+FREED = """
+early = usage.flush(5)
+for number in taken:
+    os.close(number)
+assert not early
+"""
+
+
+@pytest.mark.parametrize("prepare", ["", UNPRIVILEGED.partition("if os.geteuid")[0]], ids=["nothing loaded", "all loaded"])
+def test_without_a_descriptor_the_report_waits_until_there_is_one(host, receiver, prepare):
+    """Neither a file, a module nor a socket can be opened: nothing raises, and later the report arrives."""
+    done = host(EXHAUSTED.format(prepare=prepare) + REPORT + FREED + END)
+
+    assert (done, len(receiver.received)) == (UNTOUCHED, 1)
+
+
+def test_few_descriptors_are_enough(host, receiver, home):
+    """Eight that are free."""
+    done = host(EXHAUSTED.format(prepare="") + "for number in taken[-8:]:\n    os.close(number)\n" + REPORT + END)
+
+    assert (done, len(receiver.received)) == (UNTOUCHED, 1)
+    assert len((home / ".config/myengine/usage_stats.json").read_text().splitlines()) == 1
