@@ -218,38 +218,6 @@ def test_without_an_outbox_it_waits_in_memory(gate, directory, receiver):
     assert (first, made.attempt(), made.attempt.__self__.name, len(receiver.received)) == (False, True, None, 2)
 
 
-OUTAGE = """
-from otel_usage import UsageReporter
-import sys
-usage = UsageReporter("myengine", version="1", endpoint=sys.argv[1])
-usage.report(context="API_SERVER")
-usage.flush(10)
-"""
-
-
-def test_after_an_outage_every_report_arrives_once(run_python, receiver):
-    """Runs while the server is down, and one when it is back."""
-    receiver.reply = (503, {}, b"")
-    code = OUTAGE.replace("sys.argv[1]", repr(receiver.url))
-    for _ in range(5):
-        run_python(code)
-    down = len(receiver.received)
-    receiver.reply = (200, PROTOBUF, b"")
-    run_python(code)
-    taken = [received.spans[0] for received in receiver.received[-6:]]
-
-    assert down >= 5
-    assert len({(resource["service.instance.id"], span.span_id) for resource, span, _ in taken}) == 6
-
-
-def test_redirected_in_between_nothing_goes_to_the_other_destination(run_python, receiver):
-    """What waits for one is not sent to another."""
-    run_python(OUTAGE.replace("sys.argv[1]", repr("http://127.0.0.1:9")))
-    run_python(OUTAGE.replace("sys.argv[1]", repr(receiver.url)))
-
-    assert len(receiver.received) == 1
-
-
 def test_two_wires_to_one_url_are_two_destinations():
     """An entry for one is none for the other."""
     keys = {Destination("project", "https://s/x", wire, by_operator=False).key for wire in ("otlp", "json")}

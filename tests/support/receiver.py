@@ -56,9 +56,9 @@ class Server(ThreadingHTTPServer):
 
 
 class HttpReceiver:
-    """An OTLP/HTTP receiver; `reply` is what it answers: status, headers, body."""
+    """An OTLP/HTTP receiver; `reply` is what it answers: status, headers, body. port: 0 for any that is free."""
 
-    def __init__(self):
+    def __init__(self, port=0):
         self.received = []
         self.reply = (200, {"content-type": PROTOBUF}, ExportTraceServiceResponse().SerializeToString())
         receiver = self
@@ -82,7 +82,7 @@ class HttpReceiver:
             def log_message(self, *_):
                 """Print nothing."""
 
-        self._server = Server(("127.0.0.1", 0), Handler)
+        self._server = Server(("127.0.0.1", port), Handler)
         self.url = f"http://127.0.0.1:{self._server.server_address[1]}"
         threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True).start()
 

@@ -1,0 +1,117 @@
+"""A collector that is away for a while: all reports arrive once it is back, unless somebody opted out in between."""
+
+import os
+import socket
+import subprocess
+import sys
+
+import pytest
+from myengine_app import APP
+from receiver import HttpReceiver
+from signals import LOCAL, OFF, directories
+
+from otel_usage import UsageReporter
+from otel_usage.outbox import waiting
+
+RUN = """
+from otel_usage import UsageReporter
+usage = UsageReporter("myengine", version="1", heartbeat=0)
+usage.report(context="API_SERVER")
+usage.flush(30)
+"""
+
+
+def run(processes=1, **environment):
+    """Have so many processes of their own report, side by side."""
+    started = [subprocess.Popen([sys.executable, "-c", RUN], env={**os.environ, **environment}, stdout=subprocess.PIPE,
+                                stderr=subprocess.STDOUT, text=True) for _ in range(processes)]  # fmt: skip
+    output = [process.communicate(timeout=60)[0] for process in started]
+
+    assert (output, [process.returncode for process in started]) == ([""] * processes, [0] * processes)
+
+
+def ids(received):
+    """Return the pair of ids by which each report that arrived is counted."""
+    return [(resource["service.instance.id"], span.span_id) for one in received for resource, span, _ in one.spans]
+
+
+@pytest.fixture
+def port():
+    """A port on which nobody listens."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        return server.getsockname()[1]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("variable", "runs", "processes"),
+    [("MYENGINE_USAGE_STATS_SERVER", 20, 3), ("OTEL_EXPORTER_OTLP_ENDPOINT", 3, 3)],
+    ids=["the project's", "the operator's own"],
+)
+def test_after_an_outage_every_report_arrives_once(home, port, variable, runs, processes):
+    """From runs of several processes each; every one is counted once."""
+    server = {variable: f"http://127.0.0.1:{port}"}
+    for _ in range(runs):
+        run(processes, **server)
+    left = len(waiting(str(home / ".config/myengine")))
+    receiver = HttpReceiver(port)
+    run(**server)
+    receiver.close()
+    arrived = ids(receiver.received)
+
+    assert left == runs * processes
+    assert len(arrived) == len(set(arrived)) == left + 1
+    assert len({uuid for uuid, _ in arrived}) == left + 1
+    assert waiting(str(home / ".config/myengine")) == []
+
+
+@pytest.mark.parametrize("variable", ["MYENGINE_USAGE_STATS_SERVER", "OTEL_EXPORTER_OTLP_ENDPOINT"])
+def test_redirected_in_between_none_goes_to_the_other_destination(home, receiver, port, variable):
+    """What waits for one is never sent to another; where its own is gone, it is deleted."""
+    for _ in range(2):
+        run(2, **{variable: f"http://127.0.0.1:{port}"})
+    left = len(waiting(str(home / ".config/myengine")))
+    run(**{variable: receiver.url})
+
+    assert (left, len(ids(receiver.received)), waiting(str(home / ".config/myengine"))) == (4, 1, [])
+
+
+@pytest.mark.parametrize("signal", [*OFF, *LOCAL])
+def test_opted_out_in_between_none_of_the_old_ones_ever_arrives(tmp_path, monkeypatch, receiver, signal):
+    """By each signal, for one run alone: it deletes what waits, and opting in again brings none of it back."""
+    receiver.reply = (503, {}, b"")
+    monkeypatch.setenv("MYENGINE_USAGE_STATS_SERVER", receiver.url)
+    for name, value in directories(tmp_path).items():
+        monkeypatch.setenv(name, value)
+    for _ in range(3):
+        report()
+    old = set(ids(receiver.received))
+    with monkeypatch.context() as patch:
+        for name, value in {**OFF, **LOCAL}[signal](tmp_path).items():
+            patch.setenv(name, value)
+        report()
+    between = set(ids(receiver.received)) - old
+    take_back(tmp_path)
+    receiver.received.clear()
+    receiver.reply = (200, {"content-type": "application/x-protobuf"}, b"")
+    report()
+    new = ids(receiver.received)
+
+    assert (len(old), between, len(new), set(new) & old) == (3, set(), 1, set())
+
+
+def report():
+    """Make a report as a run of its own does, and send what waits."""
+    usage = UsageReporter(APP, heartbeat=0)
+    usage.report(force=True)
+    usage.flush(10)
+    usage.close()
+
+
+def take_back(world):
+    """Remove every file that is a signal."""
+    for path in [path for path in world.rglob("*") if path.name in ("do_not_track", "usage_mode")]:
+        if path.is_dir() and not path.is_symlink():
+            path.rmdir()
+        else:
+            path.unlink()
