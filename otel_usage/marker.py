@@ -10,7 +10,7 @@ import os
 
 from otel_usage.app import is_name
 from otel_usage.consent import config_directory
-from otel_usage.exporters.line import APPEND, make_directory, open_own, try_lock
+from otel_usage.exporters.line import APPEND, READ, make_directory, open_own, try_lock
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -91,16 +91,25 @@ def win(app: str, parent: int) -> bool:
 
 
 def _sweep(directory: str) -> None:
-    """Delete the locks of runs that are over."""
+    """Delete the locks of runs that are over: none is held, though one in another container can't be seen."""
     for name in os.listdir(directory):
         parts = name.split(".")
         if parts[0] != LOCK or len(parts) != 4 or not parts[1].isdigit():  # noqa: PLR2004 -- as `win` names it
             continue
-        if start_time(int(parts[1])) != parts[2]:
-            try:
-                os.unlink(os.path.join(directory, name))
-            except FileNotFoundError:  # another process sweeps as well
-                continue
+        path = os.path.join(directory, name)
+        try:
+            if start_time(int(parts[1])) != parts[2] and not _is_held(path):
+                os.unlink(path)
+        except OSError:  # another process sweeps as well, or it is none of ours
+            continue
+
+
+def _is_held(path: str) -> bool:
+    lock = open_own(path, READ)
+    try:
+        return try_lock(lock) is False
+    finally:
+        os.close(lock)
 
 
 def start_time(pid: int) -> str:
