@@ -63,6 +63,11 @@ class Job:
         """Whether the line is written, or must not be, and no destination is left to try."""
         return self.attempted.is_set() and self.line_ok and not self._pending
 
+    @property
+    def waiting(self) -> list[str | None]:
+        """The names of its own in the outbox, which it tries itself."""
+        return [parcel.name for parcel in self._pending]
+
     def hurry(self) -> None:
         """Do without what the detectors have not found yet."""
         self._hurried = True

@@ -92,8 +92,10 @@ class Run:
         for job in self._jobs:
             job.attempted.wait(max(until - time.monotonic(), 0.0))
         gate = self._jobs[-1].gate
+        tried = {name for job in self._jobs for name in job.waiting}
         for name in waiting(gate):
-            self._worker.soon(_task(gate, name))
+            if name not in tried:
+                self._worker.soon(_task(gate, name))
         over = threading.Event()
         self._worker.soon(over.set)
         over.wait(max(until - time.monotonic(), 0.0))
