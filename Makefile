@@ -15,6 +15,10 @@ test: lint $(TOOLS)/otelcol-usage $(TOOLS)/jaeger $(TOOLS)/kafka  # all checks a
 unit: $(VENV)/test  # the quick part, for the daily loop
 	$(BIN)/pytest -m "not slow"
 
+.PHONY: soak
+soak: $(VENV)/test  # what has a size, in that of the contract: takes most of an hour
+	nice $(BIN)/pytest --soak -m soak --timeout 3600 --durations 0
+
 .PHONY: lint
 lint: $(VENV)/test  # style, types and the import contract
 	$(BIN)/ruff check

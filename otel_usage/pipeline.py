@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING, Any
 
 from opentelemetry.context import Context
 from opentelemetry.metrics import NoOpMeterProvider
-from opentelemetry.sdk.trace import SpanLimits, TracerProvider
+from opentelemetry.sdk.trace import SpanLimits, Tracer
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.id_generator import IdGenerator
+from opentelemetry.sdk.util.instrumentation import InstrumentationScope
 from opentelemetry.trace import SpanKind
 
 from otel_usage.exporters.admitting import AdmittingExporter
@@ -35,6 +36,9 @@ if TYPE_CHECKING:
     from otel_usage.exporters.outcome import Outcome
     from otel_usage.report import Report
 
+# Keeps the SDK's own metrics off the host's meter provider.
+QUIET = {"meter_provider": NoOpMeterProvider()}
+
 
 def deliver(
     report: Report, destination: Destination, allowed: Callable[[], bool], *, timeout: float | None = None
@@ -55,22 +59,23 @@ def deliver(
 
 
 def emit(report: Report, exporter: AdmittingExporter, sampler: Sampler) -> None:
-    """Start and end the report's span in a provider of its own, which is gone when this returns.
+    """Start and end the report's span by a tracer of its own, which is gone when this returns.
 
-    A provider that lived on would have the host's process detectors merged into its resource after a fork.
+    Not by a provider: each one that is made leaves a hook behind that runs at every fork of the host, for ever, and one
+    that lived on would have the host's process detectors merged into its resource there.
     """
-    quiet = _meter_provider(TracerProvider), _meter_provider(SimpleSpanProcessor)
     with WarningsFiltersKept():
-        provider = TracerProvider(
-            resource=resource_of(report),
+        processor = SimpleSpanProcessor(exporter, **_known(SimpleSpanProcessor, QUIET))
+        tracer = Tracer(
             sampler=sampler,
-            span_limits=_no_limits(),
+            resource=resource_of(report),
+            span_processor=processor,  # type: ignore[arg-type]  # the SDK wraps several into one; one alone does
             id_generator=_Ids(report),
-            shutdown_on_exit=False,
-            **quiet[0],
+            span_limits=_no_limits(),
+            instrumentation_scope=InstrumentationScope(SCOPE, __version__, SCHEMA_URL),
+            **_known(Tracer, {**QUIET, "instrumentation_info": None}),
         )
-        provider.add_span_processor(SimpleSpanProcessor(exporter, **quiet[1]))
-        span = provider.get_tracer(SCOPE, __version__, SCHEMA_URL).start_span(
+        span = tracer.start_span(
             report.name,
             context=Context(),
             kind=SpanKind.INTERNAL,
@@ -78,7 +83,7 @@ def emit(report: Report, exporter: AdmittingExporter, sampler: Sampler) -> None:
             start_time=int(report.facts["log_time"]),
         )
         span.end(end_time=int(report.facts["log_time"]))
-        provider.shutdown()
+        processor.shutdown()
 
 
 class _Ids(IdGenerator):
@@ -102,6 +107,7 @@ def _no_limits() -> SpanLimits:
     )
 
 
-def _meter_provider(part: type) -> dict[str, Any]:
-    """Keep the SDK's own metrics off the host's meter provider, where this SDK's `part` has any."""
-    return {"meter_provider": NoOpMeterProvider()} if "meter_provider" in inspect.signature(part).parameters else {}
+def _known(part: type, arguments: dict[str, Any]) -> dict[str, Any]:
+    """Return the arguments that this SDK's `part` has; in other versions it may lack them."""
+    known = inspect.signature(part).parameters
+    return {name: value for name, value in arguments.items() if name in known}

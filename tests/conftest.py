@@ -25,11 +25,28 @@ LOOPBACK = ("127.", "::1", "localhost")
 KEPT = ("PATH", "LANG", "LC_ALL", "TMPDIR", "COVERAGE_PROCESS_START", "COV_CORE_DATAFILE")
 
 
-# The same examples in each run, however slow or loaded the machine is.
+# The same examples in each run, however slow or loaded the machine is; for `make soak` as many as the contract asks for.
 hypothesis.settings.register_profile(
     "same", derandomize=True, deadline=None, database=None, suppress_health_check=list(hypothesis.HealthCheck)
 )
-hypothesis.settings.load_profile("same")
+hypothesis.settings.register_profile("soak", hypothesis.settings.get_profile("same"), max_examples=100_000)
+
+
+def pytest_addoption(parser):
+    """Have `make soak` choose the sizes."""
+    parser.addoption("--soak", action="store_true", help="the sizes of the contract, for tests that are marked so")
+
+
+def pytest_configure(config):
+    """Have hypothesis follow."""
+    hypothesis.settings.load_profile("soak" if config.getoption("--soak") else "same")
+
+
+@pytest.fixture
+def size(request):
+    """Choose between the size that every run has time for, and the one that `make soak` is for."""
+    soaks = request.config.getoption("--soak")
+    return lambda ci, soak: soak if soaks else ci
 
 
 def _refuse_the_world(event, arguments):

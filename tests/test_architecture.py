@@ -38,9 +38,11 @@ def test_each_detected_fact_has_one_detector():
     assert set(yielded) <= detected
 
 
-def test_only_the_pipeline_makes_a_provider():
-    """One place assembles."""
-    assert [path.name for path, text in SOURCES.items() if "TracerProvider(" in text] == ["pipeline.py"]
+def test_only_the_pipeline_makes_a_tracer_and_nobody_a_provider():
+    """One place assembles; a provider would leave a hook behind at every fork of the host."""
+    made = re.compile(r"\b(Tracer|TracerProvider)\(\n?")
+
+    assert {path.name: made.findall(text) for path, text in SOURCES.items() if made.search(text)} == {"pipeline.py": ["Tracer"]}
 
 
 def test_nothing_private_of_opentelemetry_is_used():

@@ -1,13 +1,16 @@
 """Heartbeats: what a run has done so far, under the ids of its report."""
 
+import gc
 import json
+import logging
 import os
-import tracemalloc
+import sys
+import threading
+import time
 
 import pytest
 from myengine_app import APP
 
-from otel_usage import heartbeat as module
 from otel_usage.delivery import Gate
 from otel_usage.destination import Destination, resolve
 from otel_usage.heartbeat import Heartbeat
@@ -135,20 +138,38 @@ def test_uptime_is_never_negative(beating, clock, receiver):
     assert receiver.only.spans[0][2]["otel_usage.uptime"] == 0
 
 
-def test_many_heartbeats_grow_nothing(clock, monkeypatch, home):
-    """Memory, descriptors and the file stay within their bounds."""
-    gate = Gate(APP, [])
+@pytest.mark.slow
+@pytest.mark.soak
+def test_many_heartbeats_grow_nothing(clock, home, caplog, size):
+    """While the server is away for years: memory, threads, descriptors and files stay within their bounds, in silence."""
+    caplog.set_level(logging.INFO)
+    gate = Gate(APP, resolve(APP, {"MYENGINE_USAGE_STATS_SERVER": "http://127.0.0.1:9"}, endpoint=None))
     report = Report(APP, {})
-    heartbeat = Heartbeat(report, [], gate, 600.0, clock)
-    monkeypatch.setattr(module, "write", lambda made, _: len(made.line))
-    for _ in range(2000):
+    heartbeat = Heartbeat(report, [(report, gate.destinations[0])], gate, 600.0, clock)
+    for _ in range(1_000):
         heartbeat.beat({"requests": 1})
-    tracemalloc.start()
-    before, descriptors = tracemalloc.get_traced_memory()[0], len(os.listdir("/proc/self/fd"))
-    for _ in range(5000):
+    before = state()
+    for _ in range(size(30_000, 1_000_000)):
         clock.now += 600
         heartbeat.beat({"requests": 1})
-    grown = tracemalloc.get_traced_memory()[0] - before
-    tracemalloc.stop()
+    after = state()
+    kept = {path.name: path.stat().st_size for path in (home / ".config/myengine").iterdir() if path.is_file()}
 
-    assert (grown < 50_000, len(os.listdir("/proc/self/fd"))) == (True, descriptors)
+    assert (after["threads"], after["descriptors"]) == (before["threads"], before["descriptors"])
+    assert (after["blocks"] - before["blocks"] < 2_000, after["resident"] - before["resident"] < 2**20) == (True, True), (before, after)
+    assert sorted(kept) == ["usage_deliveries.json", "usage_deliveries.json.1", "usage_stats.json", "usage_stats.json.1"]
+    assert max(kept.values()) <= 2 * 2**20
+    assert len(waiting(str(home / ".config/myengine"))) == 1
+    assert len(caplog.records) <= 1
+
+
+def state():
+    """Return what must not grow: threads, descriptors, blocks that Python allocated, and resident bytes."""
+    gc.collect()
+    deadline = time.monotonic() + 5
+    while threading.active_count() > 1 and time.monotonic() < deadline:
+        time.sleep(0.01)
+    with open("/proc/self/statm") as file:
+        pages = int(file.read().split()[1])
+    return {"threads": len(os.listdir("/proc/self/task")), "descriptors": len(os.listdir("/proc/self/fd")),
+            "blocks": sys.getallocatedblocks(), "resident": pages * os.sysconf("SC_PAGE_SIZE")}  # fmt: skip

@@ -259,46 +259,57 @@ def test_a_full_disk_without_the_lock_leaves_what_the_next_writer_closes_off(pat
     assert path.read_text() == "xxx\nnext\n"
 
 
-def _write_many(path, name, count, size):
+def _write_many(path, writer, count, size):
     for number in range(count):
-        append_line(path, f"{name}:{number}:".ljust(size, "x"), max_bytes=0)
+        append_line(path, f"{writer}:{number}:".ljust(size, "x"), max_bytes=0)
 
 
-def test_many_processes_lose_and_tear_no_line(path):
-    """Eight writers, lines of 1.2 kB and of 20 kB: each line is there once, whole."""
+@pytest.mark.slow
+@pytest.mark.soak
+@pytest.mark.parametrize(
+    ("ci", "soak", "length"), [((8, 200), (64, 10_000), 1_200), ((8, 200), (16, 300), 20_000)], ids=["1.2 kB", "20 kB"]
+)
+def test_many_processes_lose_and_tear_no_line(path, size, ci, soak, length):
+    """With rotation off, each line is there once, whole."""
+    writers, count = size(ci, soak)
     context = multiprocessing.get_context("spawn")
-    writers = [
-        context.Process(target=_write_many, args=(str(path), f"w{number}", 200, 1_200 if number % 2 else 20_000))
-        for number in range(8)
-    ]
-    for writer in writers:
-        writer.start()
-    for writer in writers:
-        writer.join(60)
-    found = sorted(path.read_text().splitlines())
-    expected = sorted(
-        f"w{number}:{count}:".ljust(1_200 if number % 2 else 20_000, "x") for number in range(8) for count in range(200)
-    )
+    processes = [context.Process(target=_write_many, args=(str(path), writer, count, length)) for writer in range(writers)]
+    for process in processes:
+        process.start()
+    for process in processes:
+        process.join()
+    found = set()
+    with path.open() as file:
+        for text in file:
+            writer, number, _ = text.split(":")
+            assert text == f"{writer}:{number}:".ljust(length, "x") + "\n"
+            assert (writer, number) not in found
+            found.add((writer, number))
 
-    assert found == expected
+    assert [process.exitcode for process in processes] == [0] * writers
+    assert len(found) == writers * count
 
 
 ROTATE = """
 import sys
 from otel_usage.exporters.line import append_line
-for number in range(300):
+for number in range(int(sys.argv[3])):
     append_line(sys.argv[1], f"{sys.argv[2]}:{number}:".ljust(100, "x"), max_bytes=20_000)
 """
 
 
-def test_many_processes_that_rotate_tear_no_line_and_lose_only_the_oldest(path):
-    """What is left are whole lines, the newest of each writer among them, within the bound."""
-    writers = [subprocess.Popen([sys.executable, "-c", ROTATE, str(path), f"w{number}"]) for number in range(4)]
-    for writer in writers:
-        writer.wait(60)
-    left = [text.rstrip("\n") for text in read_lines(str(path))]
+@pytest.mark.soak
+def test_many_processes_that_rotate_tear_no_line_and_lose_only_the_oldest(path, size):
+    """What is left are whole lines, the newest of each writer that has any left, within the bound."""
+    writers, count = size((4, 300), (64, 3_000))
+    processes = [subprocess.Popen([sys.executable, "-c", ROTATE, str(path), f"w{number}", str(count)]) for number in range(writers)]
+    statuses = [process.wait() for process in processes]
+    left, numbers = [text.rstrip("\n") for text in read_lines(str(path))], {}
+    for text in left:
+        writer, number, _ = text.split(":")
+        numbers.setdefault(writer, []).append(int(number))
 
+    assert statuses == [0] * writers
     assert {len(text) for text in left} == {100}
-    assert len(left) == len(set(left))
     assert path.stat().st_size <= 20_000
-    assert any(text.startswith("w") and ":299:" in text for text in left)
+    assert numbers == {writer: list(range(count - len(found), count)) for writer, found in numbers.items()}
