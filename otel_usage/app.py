@@ -94,7 +94,9 @@ class App:
     def _problem(self) -> str | None:
         """Say what is wrong with the name, wire, facts, contexts or endpoint, or None."""
         url = self.endpoint
-        secure = url is None or url.startswith("https://") or (url.startswith("http://") and is_loopback(url))
+        secure = url is None or (
+            isinstance(url, str) and (url.startswith("https://") or (url.startswith("http://") and is_loopback(url)))
+        )
         checks = (
             (not is_name(self.name), "the name must match ^[a-z][a-z0-9_]{0,31}$"),
             (self.name in RESERVED, "the name is a root namespace of the semantic conventions; choose another"),

@@ -57,7 +57,7 @@ def test_a_key_or_attribute_that_is_taken_is_refused(fact, problem):
     assert str(caught.value) == f"app 'myengine': {problem}"
 
 
-@pytest.mark.parametrize("endpoint", ["http://stats.example.org", "ftp://stats.example.org", "stats.example.org"])
+@pytest.mark.parametrize("endpoint", ["http://stats.example.org", "ftp://stats.example.org", "stats.example.org", "", 7])
 def test_an_endpoint_must_be_https_unless_it_is_this_machine(endpoint):
     """An adopter's endpoint in the open is refused when it is declared."""
     with pytest.raises(ValueError, match="the endpoint must be a URL that starts with https://"):

@@ -1,0 +1,119 @@
+"""For any facts in any configuration: nothing raises, nothing undeclared leaves, and the file and OTLP say the same."""
+
+import contextlib
+import json
+import string
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from myengine_app import APP
+
+from otel_usage import App, Fact, UsageReporter, reporter
+from otel_usage.admit import admit_attributes
+from otel_usage.consent import MODES, decide
+from otel_usage.destination import resolve
+from otel_usage.exporters.proxy import Proxy, ProxyError, choose
+from otel_usage.report import Report
+
+
+class Hostile:
+    """An object whose every method raises."""
+
+    def __str__(self):
+        raise RuntimeError
+
+    __repr__ = __eq__ = __hash__ = __bool__ = __len__ = __iter__ = __str__
+
+
+TEXT = st.text(max_size=40) | st.sampled_from(["awq", "API_SERVER", "8,8", "\ud800", "\x00", "x" * 300, "{}", '{"MYENGINE_FAST": 1}', "1.2+gabc"])
+PLAIN = st.one_of(
+    st.none(), st.booleans(), st.integers(), st.integers(-(2**70), 2**70), st.floats(), TEXT, st.binary(max_size=5),
+    st.lists(st.integers(), max_size=2), st.dictionaries(TEXT, st.integers(), max_size=2), st.just(complex(1, 2)), st.just(str), st.just(range(9)),
+)  # fmt: skip
+VALUES = PLAIN | st.builds(Hostile)
+KEYS = st.sampled_from(sorted(APP.rows)) | st.text(string.ascii_letters + "_", min_size=1, max_size=9) | TEXT
+VARIABLES = st.sampled_from("""
+    DO_NOT_TRACK MYENGINE_NO_USAGE_STATS OTEL_USAGE_SUPPRESSED_MYENGINE OTEL_SDK_DISABLED OTEL_USAGE_EXPORTER OTEL_USAGE_STRICT HOME
+    MYENGINE_CONFIG_ROOT XDG_CONFIG_HOME MYENGINE_USAGE_STATS_SERVER MYENGINE_USAGE_SOURCE MYENGINE_USAGE_RUN OTEL_EXPORTER_OTLP_ENDPOINT
+    OTEL_EXPORTER_OTLP_TRACES_ENDPOINT OTEL_EXPORTER_OTLP_PROTOCOL OTEL_TRACES_EXPORTER HTTPS_PROXY https_proxy ALL_PROXY NO_PROXY CI
+""".split())
+SETTINGS = st.dictionaries(VARIABLES, TEXT | st.sampled_from(["otlp", "none", "project,otlp", "http://127.0.0.1:4318", "grpc", "/nonexistent"]), max_size=4)
+
+
+class Kept:
+    """Stands in for the run: keeps its jobs, and starts no thread."""
+
+    is_new, misfits = False, 0
+
+    def __init__(self, *_):
+        self.jobs = []
+
+    def add(self, job):
+        self.jobs.append(job)
+
+
+def strict(line):
+    """Read a line as the strictest reader does."""
+    return json.loads(line, parse_constant=lambda name: pytest.fail(f"{name} is no JSON"))
+
+
+def leaving(report):
+    """Return the attributes that leave, by place."""
+    return {place: admit_attributes(APP, report.attributes(place), place)[0] for place in ("resource", "span")}
+
+
+@pytest.mark.soak
+@given(SETTINGS)
+def test_any_setting_is_decided(environ):
+    """Consent, destination and proxy: an answer or the error that stands for one, never another."""
+    mode = decide("myengine", environ).mode
+    destinations = resolve(APP, environ, endpoint=APP.endpoint)
+
+    assert mode in MODES
+    for destination in destinations:
+        assert (destination.kind in ("project", "otlp"), "@" not in destination.key.partition("//")[2].partition("/")[0]) == (True, True)
+        with contextlib.suppress(ProxyError, ValueError):
+            assert isinstance(choose(destination.url, environ), Proxy | None)
+
+
+@pytest.mark.soak
+@given(st.dictionaries(KEYS, VALUES, max_size=20), st.none() | VALUES)
+def test_any_facts_are_reported_as_declared_or_not_at_all(facts, context):
+    """The call raises nothing; what it leaves is a strict line of declared keys, and the same attributes as that line has."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(reporter, "Run", Kept)
+        patch.setattr(reporter, "mark", lambda _: None)
+        patch.setenv("MYENGINE_USAGE_STATS_SERVER", "http://127.0.0.1:9")
+        usage = UsageReporter(APP, strict=False)
+        usage.report(facts, context=context, force=True)
+        (job,) = usage._run.jobs
+    report = Report(APP, {**job._given, "log_time": 1, "uuid": "5be557ae-ae32-47db-958b-18a1c1cb19f1"})
+    line = strict(report.line)
+    sent = leaving(report)
+
+    assert list(line) == list(APP.report_keys)
+    assert "\n" not in report.line
+    for place, attributes in sent.items():
+        for name, value in attributes.items():
+            declared = APP.attributes[name]
+            assert (type(value), declared.place) == (declared.type, place)
+            assert not isinstance(value, str) or len(value.encode()) <= 256
+            assert declared.values is None or value in (*declared.values, "other") or "(" in value
+    known = {key: value for key, value in line.items() if value is not None}
+    only_over_otlp = {key: job._given[key] for key in ("rocm_runtime", "detect_failed") if key in job._given}
+    assert leaving(Report(APP, {**known, **only_over_otlp})) == sent
+
+
+DECLARED = st.builds(lambda key, kind: (key, kind), TEXT, st.sampled_from([str, int, float, bool, dict, None]))
+
+
+@pytest.mark.soak
+@given(TEXT | st.sampled_from(["myengine", "service"]), PLAIN, PLAIN, st.lists(DECLARED, max_size=3), TEXT, TEXT)
+def test_a_declaration_is_taken_or_refused_with_a_reason(name, version, endpoint, facts, wire, context):
+    """Whatever an adopter writes is an App, or a ValueError or TypeError that says why; never another error."""
+    with contextlib.suppress(ValueError, TypeError):
+        app = App(name, version=version, endpoint=endpoint, wire=wire, contexts=[context],
+                  facts=[Fact(key, kind, why="because") for key, kind in facts])  # fmt: skip
+
+        assert app.name == name
