@@ -56,10 +56,13 @@ class Report:
         return json.dumps(self.values, allow_nan=False)
 
     def attributes(self, place: str) -> dict[str, Scalar]:
-        """Return the attributes of the resource or the span that the facts become, not yet made coarse."""
+        """Return the attributes of the resource or the span that the facts become, not yet made coarse.
+
+        In the table's order, whatever the app's: where two facts become one attribute, the later row wins.
+        """
         found: dict[str, Scalar] = {SERVICE_NAME: self.app.name} if place == "resource" else {}
-        for key, value in self.facts.items():
-            for attribute, part in zip(self.app.columns[key], self.app.rows[key].split(value), strict=True):
+        for key in (key for key in self.app.rows if key in self.facts):
+            for attribute, part in zip(self.app.columns[key], self.app.rows[key].split(self.facts[key]), strict=True):
                 if part is not None and attribute.place == place:
                     found[attribute.name] = part
         return found

@@ -62,6 +62,13 @@ def test_every_fact_is_on_the_resource_and_the_context_on_the_span():
     )  # fmt: skip
 
 
+def test_the_attributes_do_not_depend_on_the_order_of_the_facts():
+    """Where two facts become one attribute, the table says which wins: what was sent is what the line says."""
+    both = [{"xpu_runtime": "2", "cuda_runtime": "1"}, {"cuda_runtime": "1", "xpu_runtime": "2"}]
+
+    assert [Report(APP, facts).attributes("resource")["otel_usage.gpu.runtime.name"] for facts in both] == ["cuda", "cuda"]
+
+
 def test_a_report_for_another_destination_shares_no_id():
     """Two destinations can't join their data; all else is the same."""
     report = Report(APP, FACTS)
