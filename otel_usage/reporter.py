@@ -82,6 +82,7 @@ class UsageReporter:
         """Begin in this process: a fork takes neither a thread nor the state of a lock along."""
         self._process = os.getpid()
         self._lock = threading.Lock()
+        self._inside: set[int] = set()
         self._run = Run(self._interval, self._failed)
 
     def report(
@@ -95,6 +96,10 @@ class UsageReporter:
 
         Raises ValueError if strict, nothing otherwise.
         """
+        caller = threading.get_ident()
+        if caller in self._inside:  # by a handler of the adopter's logger, which would never end
+            return
+        self._inside.add(caller)
         try:
             given: dict[str, object] = {**(facts or {}), **more}
             if context is not None:
@@ -109,6 +114,8 @@ class UsageReporter:
             if self._strict or self.app.name in captured:
                 raise
             self._failed(error)
+        finally:
+            self._inside.discard(caller)
 
     def _start(self, given: Mapping[str, object], *, force: bool) -> None:
         if self._process != os.getpid():

@@ -61,6 +61,7 @@ class Worker:
             self._news.notify()
 
     def _run(self) -> None:
+        leave_signals_alone()
         while (task := self._next()) is not None:
             try:
                 task()
@@ -79,6 +80,19 @@ class Worker:
                 self._news.wait(wait)
             self._alive = False
             return None
+
+
+def leave_signals_alone() -> None:
+    """Have this thread, and those that it starts, get no signal but those of their own faults.
+
+    The host's reach the host's threads, and a connection that breaks (SIGPIPE) ends no host that leaves that at its
+    default.
+    """
+    import signal  # noqa: PLC0415 -- loads `enum`, which an importing host need not pay
+
+    if hasattr(signal, "pthread_sigmask"):
+        faults = {signal.SIGSEGV, signal.SIGBUS, signal.SIGFPE, signal.SIGILL, signal.SIGABRT, signal.SIGTRAP}
+        signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals() - faults)
 
 
 def jitter(low: float, high: float) -> float:

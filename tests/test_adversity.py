@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 import textwrap
+import time
 
 import pytest
 
@@ -206,3 +207,122 @@ def test_few_descriptors_are_enough(host, receiver, home):
 
     assert (done, len(receiver.received)) == (UNTOUCHED, 1)
     assert len((home / ".config/myengine/usage_stats.json").read_text().splitlines()) == 1
+
+
+FULL = """
+import resource
+resource.setrlimit(resource.RLIMIT_FSIZE, (100, 100))
+"""
+
+
+def test_a_file_that_may_not_grow_keeps_no_half_of_a_line(host, receiver, home):
+    """The kernel cuts each write short: what was begun is taken back, and the operator's server gets the report."""
+    done = host(FULL + REPORT + END)
+    sizes = {path.name: path.stat().st_size for path in (home / ".config/myengine").iterdir() if path.is_file()}
+
+    assert (done, len(receiver.received), sizes["usage_stats.json"]) == (UNTOUCHED, 1, 0)
+
+
+STALLED = """
+import os, time
+real = os.write
+def stall(descriptor, data):
+    if b"myengine_version" in data:
+        time.sleep(60)
+    return real(descriptor, data)
+os.write = stall
+"""
+
+
+def test_a_disk_that_stalls_does_not_hold_up_the_end(host, receiver):
+    """Our thread hangs in it, and the host does not wait for it."""
+    start = time.monotonic()
+    done = host(STALLED + REPORT + END.replace("usage.flush(20)", "usage.close()"))
+
+    assert (done, receiver.received, time.monotonic() - start < 10) == (UNTOUCHED, [], True)
+
+
+AT_THE_END = {
+    "in an exit handler": "import atexit\natexit.register(usage.report)",
+    "in an exit handler that runs after ours": "import atexit\natexit.unregister(len)\nusage.report(); atexit.register(lambda: usage.report(force=True))",
+    "in a finalizer": "class Last:\n    def __del__(self, usage=usage):\n        usage.report()\nlast = Last(); last.me = last",
+    "in a thread that is left behind": "import threading, time\nthreading.Thread(target=lambda: [usage.report(force=True) or time.sleep(0.001) for _ in range(9999)], daemon=True).start()\ntime.sleep(0.05)",
+    "closed": "usage.report(); usage.close(); usage.report(force=True)",
+}
+
+
+@pytest.mark.parametrize("when", AT_THE_END)
+def test_a_report_while_the_interpreter_shuts_down_prints_nothing(host, when):
+    """Where no thread can be started any more, nothing is reported."""
+    code = f"import sys\nfrom otel_usage import UsageReporter\nusage = UsageReporter('myengine', heartbeat=0)\n{AT_THE_END[when]}\n"
+    done = host(code, PYTHONDEVMODE="1", PYTHONWARNINGS="error")
+
+    assert done == (0, "", "")
+
+
+SIGNALS = """
+import os, signal
+before = signal.pthread_sigmask(signal.SIG_BLOCK, [])
+alarms = []
+signal.signal(signal.SIGPIPE, signal.SIG_DFL)
+signal.signal(signal.SIGALRM, lambda *_: alarms.append(1))
+signal.setitimer(signal.ITIMER_REAL, 0.001, 0.001)
+{report}
+import threading, time
+masks = {{}}
+while len(masks) < 2:
+    for thread in os.listdir("/proc/self/task"):
+        try:
+            status = open(f"/proc/self/task/{{thread}}/status").read()
+        except OSError:
+            continue
+        mask = int(status.partition("SigBlk:")[2].split()[0], 16)
+        if not mask >> 32 & 1:  # else it is being made: the C library blocks its own signals meanwhile
+            masks[int(thread)] = mask
+mine = masks.pop(os.getpid())
+usage.flush(20)
+signal.setitimer(signal.ITIMER_REAL, 0)
+assert mine == 0 and alarms and signal.pthread_sigmask(signal.SIG_BLOCK, []) == before
+asynchronous = [signal.SIGPIPE, signal.SIGALRM, signal.SIGTERM, signal.SIGINT, signal.SIGPROF]
+assert all(mask >> number - 1 & 1 for mask in masks.values() for number in asynchronous), masks
+assert not any(mask >> signal.SIGSEGV - 1 & 1 for mask in masks.values()), masks
+"""
+
+
+def test_the_hosts_signals_are_none_of_our_threads_business(host, receiver):
+    """A thousand a second, and a connection that breaks, interrupt the host's own threads alone; faults stay faults."""
+    done = host(SIGNALS.format(report=REPORT) + END)
+
+    assert (done, len(receiver.received)) == (UNTOUCHED, 1)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("patch", ["{patch}{report}", "from otel_usage import UsageReporter\n{patch}{report}"], ids=["first", "after the import"])
+def test_a_host_on_gevent_reports_as_any_other(host, receiver, home, patch):
+    """Whether it patches the standard library before or after the import; later, with threads there, gevent asks nobody to."""
+    code = patch.format(report=REPORT, patch="import gevent.monkey\ngevent.monkey.patch_all()\n")
+    done = host(code + END)
+
+    assert (done, len(receiver.received)) == (UNTOUCHED, 1)
+    assert len((home / ".config/myengine/usage_stats.json").read_text().splitlines()) == 1
+
+
+BLOCKED = """
+import sys
+def refuse(event, arguments):
+    if event.startswith("socket."):
+        raise {error}
+sys.addaudithook(refuse)
+"""
+
+
+@pytest.mark.parametrize("error", ["RuntimeError('no sockets here')", "PermissionError(1, 'seccomp')", "ValueError"])
+@pytest.mark.parametrize("variable", ["MYENGINE_USAGE_STATS_SERVER", "OTEL_EXPORTER_OTLP_ENDPOINT"])
+def test_a_host_that_forbids_sockets_keeps_its_line_and_the_report_waits(host, receiver, home, error, variable):
+    """As test suites and sandboxes do."""
+    server = {"MYENGINE_USAGE_STATS_SERVER": None, variable: receiver.url}
+    done = host(BLOCKED.format(error=error) + REPORT + END, **server)
+
+    assert (done, receiver.received) == (UNTOUCHED, [])
+    assert len((home / ".config/myengine/usage_stats.json").read_text().splitlines()) == 1
+    assert len(list((home / ".config/myengine/usage_outbox").iterdir())) == 1

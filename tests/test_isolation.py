@@ -160,3 +160,26 @@ def test_no_provider_outlives_its_report(receiver):
     )
 
     assert (done.stdout, done.stderr) == ("0\n", "")
+
+
+def test_a_handler_of_the_host_that_reports_makes_no_loop(receiver, home):
+    """Whatever is logged on the way, by us or by what sends, to an adopter's logger too: one report."""
+    usage = UsageReporter("myengine", version="1.2.0", endpoint=receiver.url, facts=APP.facts, logger=logging.getLogger("mine"))
+
+    class Reporting(logging.Handler):
+        def emit(self, record):
+            usage.report(nonsense=1)
+
+    handler, root = Reporting(), logging.getLogger()
+    level = root.level
+    root.addHandler(handler)
+    root.setLevel(logging.DEBUG)
+    try:
+        usage.report(nonsense=1)
+        taken = usage.flush(10)
+    finally:
+        root.removeHandler(handler)
+        root.setLevel(level)
+
+    assert (taken, len(receiver.received)) == (True, 1)
+    assert len((home / ".config/myengine/usage_stats.json").read_text().splitlines()) == 1

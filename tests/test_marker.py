@@ -58,6 +58,8 @@ def reports(tmp_path, home):
     "code",
     [
         "report(); report()",
+        "report()\nfor name in [name for name in sys.modules if name.startswith('otel_usage')]:\n    del sys.modules[name]\nfrom otel_usage import UsageReporter\nfresh()",
+        "[report() for _ in range(1000)]",
         "report(); fresh()",
         "report(); fork(report); fork(fresh)",
         "report(); fork(lambda: fork(report))",
@@ -68,7 +70,7 @@ def reports(tmp_path, home):
         "import threading\nthreads = [threading.Thread(target=report) for _ in range(8)]\n[t.start() for t in threads]\n[t.join() for t in threads]",
         "if __name__ == '__main__':\n    report()\n    for m in ('fork', 'spawn', 'forkserver'):\n        p = multiprocessing.get_context(m).Process(target=fresh)\n        p.start(); p.join()",
     ],
-    ids=["twice", "another reporter", "fork", "fork of a fork", "subprocess", "shell", "siblings forked before", "siblings after",
+    ids=["twice", "loaded twice", "a thousand times", "another reporter", "fork", "fork of a fork", "subprocess", "shell", "siblings forked before", "siblings after",
          "threads", "multiprocessing"],
 )  # fmt: skip
 def test_a_run_makes_one_report(reports, code):

@@ -1,11 +1,12 @@
 """One daemon thread for tasks, at once or later."""
 
+import random
 import threading
 import time
 
 import pytest
 
-from otel_usage.worker import Worker
+from otel_usage.worker import Worker, jitter
 
 
 @pytest.fixture
@@ -70,3 +71,15 @@ def test_a_thread_that_can_not_be_started_is_told_and_the_task_waits(errors, mon
 
     assert over.wait(5)
     assert done == ["first"]
+
+
+def test_waits_are_spread_whatever_the_host_seeds():
+    """Ten thousand that start at once do not come back at once: no tenth of the time gets twice its share."""
+    random.seed(0)
+    waits = [jitter(0.9, 1.1) for _ in range(10_000)]
+    random.seed(0)
+    again = [jitter(0.9, 1.1) for _ in range(10_000)]
+    tenths = [sum(0.9 + n / 50 <= wait < 0.92 + n / 50 for wait in waits) for n in range(10)]
+
+    assert (min(waits) >= 0.9, max(waits) <= 1.1, waits == again) == (True, True, False)
+    assert max(tenths) < 2 * 1_000

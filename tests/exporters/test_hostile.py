@@ -152,3 +152,17 @@ def test_a_hostile_server_costs_little_and_nothing_counts_as_delivered(world, re
     assert [len(other.requests) for other in world.elsewhere] == [0] * len(world.elsewhere)
     assert ledger == [False]
     assert (taken, len(list((directory / "usage_outbox").iterdir()))) == ((False, 1) if kind in WAITS else (True, 0))
+
+
+ENDS = "from otel_usage import UsageReporter\nusage = UsageReporter('myengine', heartbeat=0)\nusage.report()\nusage.flush({wait})\nprint(1)"
+
+
+@pytest.mark.parametrize("wait", [0, 1])
+@pytest.mark.parametrize("variable", ["MYENGINE_USAGE_STATS_SERVER", "OTEL_EXPORTER_OTLP_ENDPOINT"])
+def test_a_server_that_says_nothing_does_not_delay_the_end(serve, silence, variable, wait):
+    """Neither while it is being asked nor before: the stock exporter alone would take ten seconds."""
+    environment = {**os.environ, variable: serve(silence).url.removesuffix("/v1/traces")}
+    start = time.monotonic()
+    done = subprocess.run([sys.executable, "-c", ENDS.format(wait=wait)], env=environment, capture_output=True, text=True, timeout=60, check=False)
+
+    assert (done.returncode, done.stdout, done.stderr, time.monotonic() - start < wait + 4) == (0, "1\n", "", True)

@@ -2,6 +2,7 @@
 
 import errno
 import fcntl
+import json
 import multiprocessing
 import os
 import stat
@@ -49,6 +50,26 @@ def test_a_torn_tail_is_closed_off_before_the_next_line(path):
     append_line(str(path), "next")
 
     assert path.read_text() == 'whole\n{"torn": \nnext\n'
+
+
+def test_a_line_torn_at_any_byte_is_never_taken_for_another(path):
+    """A part of an object is no object, and the next line stays one: nothing parses that was never written."""
+    whole = json.dumps({"uuid": "a", "text": "{}\\n", "more": {"b": [1, 2]}})
+    path.parent.mkdir(parents=True)
+    for cut in range(1, len(whole)):
+        path.write_text(f"{whole}\n{whole[:cut]}")
+        append_line(str(path), '{"uuid": "next"}')
+        parsed = [json.loads(line) for line in read_lines(str(path)) if _is_json(line)]
+
+        assert parsed == [json.loads(whole), {"uuid": "next"}]
+
+
+def _is_json(line):
+    try:
+        json.loads(line)
+    except ValueError:
+        return False
+    return True
 
 
 def test_a_file_that_would_grow_too_large_is_rotated_and_one_old_one_kept(path):
@@ -105,7 +126,14 @@ def a_device(path, elsewhere):
     path.symlink_to("/dev/null")
 
 
-@pytest.mark.parametrize("make", [a_link, a_dangling_link, a_hard_link, a_fifo, a_directory, a_device])
+def somebody_elses(path, elsewhere):
+    """Put another user's file in its place; without the right to, one that can't be opened."""
+    path.touch(0)
+    if os.geteuid() == 0:
+        os.chown(path, 65534, 65534)
+
+
+@pytest.mark.parametrize("make", [a_link, a_dangling_link, a_hard_link, a_fifo, a_directory, a_device, somebody_elses])
 def test_nothing_is_written_through_what_is_no_regular_file_of_ours(path, tmp_path, make):
     """A link, a FIFO, a device, a second name: refused at once, and what it leads to is as it was."""
     elsewhere = tmp_path / "elsewhere"
