@@ -88,8 +88,10 @@ def leave_signals_alone() -> None:
     The host's reach the host's threads, and a connection that breaks (SIGPIPE) ends no host that leaves that at its
     default.
     """
-    import signal  # noqa: PLC0415 -- loads `enum`, which an importing host need not pay
-
+    try:
+        import signal  # noqa: PLC0415 -- loads `enum`, which an importing host need not pay
+    except Exception:  # noqa: BLE001 -- no descriptor is left to load it by; a thread of ours must not print a traceback
+        return
     if hasattr(signal, "pthread_sigmask"):
         faults = {signal.SIGSEGV, signal.SIGBUS, signal.SIGFPE, signal.SIGILL, signal.SIGABRT, signal.SIGTRAP}
         signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals() - faults)
