@@ -10,9 +10,6 @@ from otel_usage.facts import NAMES, OTHER, fits
 from otel_usage.table import UNKNOWN_CONTEXT
 
 TYPE_CHECKING = False
-LARGEST_INT = 2**63 - 1
-DIGITS = 2**53  # the multiples that a float tells apart
-
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
@@ -64,26 +61,28 @@ def coarsen(attribute: Attribute, value: object) -> tuple[Scalar | None, str | N
     """Return the value as it may leave over OTLP, or None, and what was wrong with it.
 
     A number is rounded to its step; a string outside its closed set or pattern becomes `other`, where
-    a closed set's inner name in parentheses is checked alone.
+    an inner name in parentheses is checked alone.
     """
     if type(value) is not attribute.type:
         return None, f"{attribute.name} must be {NAMES[attribute.type]}, not {type(value).__name__}"
     if isinstance(value, str):
         return _coarsen_string(attribute, value)
     if attribute.step is not None and isinstance(value, (int, float)):
-        return _rounded(value, attribute.step), None
+        coarse = _coarsen_number(value, attribute.step)
+        return coarse, None if coarse is not None else f"{attribute.name} is out of range"
     return value, None
 
 
-def _rounded(value: float, step: float) -> float:
-    """Return the nearest multiple of a step that 64 bits can hold; a float has none of its own beyond its digits."""
-    if isinstance(value, int):
+def _coarsen_number(value: float, step: float) -> float | None:
+    """Return the number in steps, None where that does not fit into 64 bits or a double."""
+    try:
         steps = round(value / step)
-        return min(steps, LARGEST_INT // int(step)) * int(step)
-    if abs(value) > step * DIGITS:
-        return value
-    # Twelve digits undo what binary fractions add: 92 * 0.01 is 0.9200000000000001.
-    return round(round(value / step) * step, 12)
+    except OverflowError:
+        return None
+    if type(value) is int:
+        coarse = steps * int(step)
+        return coarse if -(2**63) <= coarse < 2**63 else None
+    return round(steps * step, 12)  # twelve digits undo what binary fractions add: 92 * 0.01 is 0.9200000000000001
 
 
 def _coarsen_string(attribute: Attribute, value: str) -> tuple[str | None, str | None]:
@@ -94,7 +93,7 @@ def _coarsen_string(attribute: Attribute, value: str) -> tuple[str | None, str |
     if attribute.clean is not None:
         value = _clean(value, *attribute.clean)
     outer, bracket, inner = value.partition("(")
-    if attribute.values and bracket and inner.endswith(")") and not _declared(attribute, value):
+    if bracket and inner.endswith(")") and not _declared(attribute, value):
         admitted = f"{_or_other(attribute, outer)}({_or_other(attribute, inner[:-1])})"
     else:
         admitted = _or_other(attribute, value)

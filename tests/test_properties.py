@@ -33,7 +33,7 @@ PLAIN = st.one_of(
     st.lists(st.integers(), max_size=2), st.dictionaries(TEXT, st.integers(), max_size=2), st.just(complex(1, 2)), st.just(str), st.just(range(9)),
 )  # fmt: skip
 VALUES = PLAIN | st.builds(Hostile)
-OF_TYPE = {str: TEXT, bool: st.booleans(), int: st.integers(-(2**64), 2**64), float: st.floats() | st.sampled_from([math.nan, math.inf])}
+OF_TYPE = {str: TEXT, bool: st.booleans(), int: st.integers(-(2**64), 2**64) | st.sampled_from([2**63 - 1, -(2**63)]), float: st.floats() | st.sampled_from([math.nan, math.inf])}
 
 
 def mostly(kind):
@@ -109,6 +109,7 @@ def test_any_facts_are_reported_as_declared_or_not_at_all(declared, undeclared, 
             row = APP.attributes[name]
             assert (type(value), row.place) == (row.type, place)
             assert not isinstance(value, str) or len(value.encode()) <= 256
+            assert not isinstance(value, int) or -(2**63) <= value < 2**63
             assert row.values is None or value in (*row.values, "other") or "(" in value
     known = {key: value for key, value in line.items() if value is not None}
     only_over_otlp = {key: job._given[key] for key in ("rocm_runtime", "detect_failed") if key in job._given}
