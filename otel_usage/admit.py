@@ -61,7 +61,7 @@ def coarsen(attribute: Attribute, value: object) -> tuple[Scalar | None, str | N
     """Return the value as it may leave over OTLP, or None, and what was wrong with it.
 
     A number is rounded to its step; a string outside its closed set or pattern becomes `other`, where
-    an inner name in parentheses is checked alone.
+    a closed set's inner name in parentheses is checked alone.
     """
     if type(value) is not attribute.type:
         return None, f"{attribute.name} must be {NAMES[attribute.type]}, not {type(value).__name__}"
@@ -93,7 +93,7 @@ def _coarsen_string(attribute: Attribute, value: str) -> tuple[str | None, str |
     if attribute.clean is not None:
         value = _clean(value, *attribute.clean)
     outer, bracket, inner = value.partition("(")
-    if bracket and inner.endswith(")") and not _declared(attribute, value):
+    if attribute.values and bracket and inner.endswith(")") and not _declared(attribute, value):
         admitted = f"{_or_other(attribute, outer)}({_or_other(attribute, inner[:-1])})"
     else:
         admitted = _or_other(attribute, value)
