@@ -15,10 +15,11 @@ from otel_usage.cli.common import Context, pass_context, printable
 @click.option("--out", "directory", required=True, type=click.Path(file_okay=False), help="The directory to write to.")
 @pass_context
 def collector(context: Context, names: tuple[str, ...], directory: str) -> None:
-    """Write the collector's allow-list, tables and dashboards for some apps.
+    """Write what a collector needs for some apps.
 
-    The configurations gateway.yaml and edge.yaml, ClickHouse tables and Grafana dashboards: all that depends on the
-    facts that these apps declare. What has the same name in the directory is replaced; anything else stays.
+    The configurations gateway.yaml and edge.yaml with their allow-list, ClickHouse tables and Grafana dashboards: all
+    that depends on the facts that these apps declare. What has the same name in the directory is replaced; anything
+    else stays.
 
     \b
     Example:

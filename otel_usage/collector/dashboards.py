@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from otel_usage.collector import count
 from otel_usage.collector.clickhouse import column
 from otel_usage.collector.panels import CLICKHOUSE, arranged, bars, curves, gauge, lines, number, row, table
-from otel_usage.table import HARDWARE
+from otel_usage.table import HARDWARE, SERVICE_VERSION
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -39,7 +39,7 @@ CURVES = (
     ("Memory", "bytes", "sum(otelcol_process_memory_rss)", ""),
     ("Processor, seconds a second", "short", "sum(rate(otelcol_process_cpu_seconds[$__rate_interval]))", ""),
 )  # fmt: skip
-NOT_SHOWN = ("service.instance.id",)
+NOT_SHOWN = "uuid"  # a random id has no distribution
 UPTIME = (
     "SELECT quantileExactIf(0.5)(uptime / 3600, uptime > 0) AS hours FROM otel_usage.runs "
     f"WHERE {WHERE.replace('(time)', '(last_seen)')}"
@@ -80,20 +80,16 @@ def _hardware(apps: Sequence[App]) -> Iterator[Panel]:
     yield number("Reports with a GPU", _reports("countIf(otel_usage_gpu_count > 0) AS reports"))
     yield number("GPUs", _reports("sum(otel_usage_gpu_count) AS gpus"))
     yield number("Median uptime, hours", UPTIME)
-    yield lines("GPU types, by day", _by_day("otel_usage.gpu.model"), "from the daily counts, which stay")
+    yield lines("GPU types, by day", _by_day(apps[0].columns["gpu_type"][0]), "from the daily counts, which stay")
     yield table(
         "GPU types, their number and cloud", _crossed("otel_usage_gpu_model", "otel_usage_gpu_count", "cloud_provider")
     )
-    shown: set[str] = set(NOT_SHOWN)
-    for fact in HARDWARE:
-        for attribute in apps[0].columns[fact.key]:
-            if attribute.name not in shown:
-                shown.add(attribute.name)
-                yield _of_fact(attribute, fact.why, WHERE)
+    facts = {a.name: (a, fact.why) for fact in HARDWARE if fact.key != NOT_SHOWN for a in apps[0].columns[fact.key]}
+    yield from (_of_fact(attribute, why, WHERE) for attribute, why in facts.values())
 
 
 def _models(apps: Sequence[App]) -> Iterator[Panel]:
-    yield lines("Versions, by day", _by_day("service.version"), "from the daily counts, which stay")
+    yield lines("Versions, by day", _by_day(SERVICE_VERSION), "from the daily counts, which stay")
     yield table("GPU types by version", _crossed("service_version", "otel_usage_gpu_model"))
     for key in (apps[0].version_key, "context", "source"):
         yield _of_fact(apps[0].columns[key][0], apps[0].rows[key].why, WHERE)
@@ -116,9 +112,9 @@ def _of_fact(attribute: Attribute, why: str, where: str) -> Panel:
     return bars(attribute.name, sql, why)
 
 
-def _by_day(attribute: str) -> str:
+def _by_day(attribute: Attribute) -> str:
     """Return the statement for the ten most frequent values of an attribute over the days."""
-    source = f"otel_usage.daily FINAL WHERE {DAYS} AND attribute = '{attribute}'"
+    source = f"otel_usage.daily FINAL WHERE {DAYS} AND attribute = '{attribute.name}'"
     top = f"SELECT value FROM {source} GROUP BY value ORDER BY sum(reports) DESC, value LIMIT 10"
     return (
         f"SELECT toDateTime(day) AS time, value, sum(reports) AS reports FROM {source} AND value IN ({top}) "

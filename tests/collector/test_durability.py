@@ -111,6 +111,8 @@ def test_back_end_that_is_away_for_longer_than_the_usual_patience_gets_everythin
     assert gateway.post(made.SerializeToString()) == 200
     time.sleep(5)
     start(jaeger)
+    if delivered:
+        wait_for(lambda: in_jaeger(jaeger))
     time.sleep(3)
 
     assert in_jaeger(jaeger) == ({trace_of(made)} if delivered else set())

@@ -35,6 +35,17 @@ GPU = {"service.version": "0.32.0", "otel_usage.gpu.model": "NVIDIA L4", "otel_u
 CONTEXT = {"otel_usage.context": "LLM_CLASS"}
 
 
+def test_local_collector_shows_the_report_on_its_console(tmp_path, home, start):
+    """Name and value of each attribute, for whoever tries it."""
+    collector = start(Collector(tmp_path, "local", JAEGER_OTLP="127.0.0.1:9"))
+
+    resource, span = report(collector, home, OTEL_EXPORTER_OTLP_PROTOCOL="http/protobuf")
+    console = wait_for(lambda: "otel_usage.report" in collector.log and collector.log)
+
+    missing = [name for name in (*resource, *span) if f"-> {name}: " not in console]
+    assert missing == []
+
+
 def through(collector, made):
     """Post a request; return what is in the file of it, as (name, resource attributes, span attributes)."""
     before = collector.file.stat().st_size if collector.file.exists() else 0
