@@ -46,8 +46,8 @@ def _variables() -> str:
 def _devices() -> dict[str, Any]:
     """Return what vLLM knows of its devices; a None keeps detectors from finding what vLLM does not use.
 
-    The GPUs of CUDA and ROCm are left to the detectors. Of the first one's memory vLLM's worker reports what torch sees,
-    a little less than the driver does; torch would make a context to say it, which the first process must not have.
+    The GPUs of CUDA and ROCm are left to the detectors. vLLM reports the first one's memory as torch sees it,
+    a little less than the driver's; torch would make a context to say it, which the first process must not have.
     """
     import torch  # noqa: PLC0415 -- vLLM's; it is loaded where vLLM is
     from vllm.platforms import current_platform as platform  # noqa: PLC0415 -- only where vLLM is

@@ -18,6 +18,7 @@ from contextvars import ContextVar
 
 from otel_usage.consent import OFF, decide
 from otel_usage.marker import is_marked, mark, variable
+from otel_usage.parcel import forget_waiting
 from otel_usage.reporter import UsageReporter
 
 TYPE_CHECKING = False
@@ -146,7 +147,7 @@ def _report(config: object) -> None:
     if arguments is None or is_marked(NAME):  # vLLM asks for the executor while it makes a configuration, too
         return
     if decide(NAME).mode == OFF:
-        _reporter().report()  # which does no more than to forget what still waits to be sent
+        forget_waiting(_reporter().app)
         return
     if arguments.get("headless") or not _is_first(config):
         mark(NAME)
