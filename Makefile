@@ -1,7 +1,9 @@
 PYTHON ?= python3
+VLLM_PYTHON ?= $(PYTHON)
 VENV := .venv
 BIN := $(VENV)/bin
 TOOLS := .cache/bin
+VLLM := .cache/vllm
 
 .PHONY: report
 report: $(VENV)/main  # make a real report of this machine, and show where it is
@@ -18,6 +20,10 @@ unit: $(VENV)/test  # the quick part, for the daily loop
 .PHONY: soak
 soak: $(VENV)/test  # what has a size, in that of the contract: takes most of an hour
 	nice $(BIN)/pytest --soak -m soak --timeout 3600 --durations 0
+
+.PHONY: test-vllm
+test-vllm: $(VENV)/test $(VLLM)/ready  # the real vLLM, end to end; 7 GB and a quarter of an hour
+	$(BIN)/pytest tests/vllm
 
 .PHONY: lint
 lint: $(VENV)/test  # style, types and the import contract
@@ -67,3 +73,8 @@ $(TOOLS)/jaeger:
 
 $(TOOLS)/kafka: tests/support/kafka/pom.xml
 	@.ci/tools kafka
+
+$(VLLM)/ready: tests/vllm/scripts/install.py pyproject.toml
+	@$(VLLM_PYTHON) -m venv $(VLLM)
+	@$(VLLM)/bin/python $<
+	@touch $@

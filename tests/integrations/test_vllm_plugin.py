@@ -1,0 +1,339 @@
+"""vLLM's plugin: one report a deployment, from the first process, and vLLM's own reporter silent just where it must be."""
+
+import json
+import os
+import sys
+from importlib.metadata import entry_points
+
+import pytest
+from vllm_stand_in import FACTS, SHAPES, StandIn
+
+from otel_usage import App, Fact, UsageReporter
+from otel_usage.integrations import vllm_config, vllm_plugin
+from otel_usage.integrations.vllm import APP, VARIABLES
+
+MARK = "VLLM_USAGE_RUN"
+
+
+@pytest.fixture(params=SHAPES)
+def vllm(request, monkeypatch):
+    """A vLLM of each recorded shape, with the plugin registered in this process."""
+    monkeypatch.setenv("OTEL_USAGE_EXPORTER", "none")
+    monkeypatch.setattr(vllm_plugin, "_made", [])
+    vllm_plugin._reporter.cache_clear()
+
+    def put(name, module):
+        monkeypatch.setitem(sys.modules, name, module)
+        return module
+
+    stand_in = StandIn(SHAPES[request.param], put)
+    vllm_plugin.register()
+    yield stand_in
+    vllm_plugin._reporter.cache_clear()
+
+
+@pytest.fixture
+def reported(home):
+    """Return the reports in the local file, once the reporter is done."""
+
+    def read():
+        vllm_plugin._reporter().flush()
+        file = home / ".config" / "vllm" / "usage_stats.json"
+        return [json.loads(line) for line in file.read_text().splitlines()] if file.exists() else []
+
+    return read
+
+
+@pytest.mark.parametrize("shape", SHAPES.values(), ids=SHAPES)
+def test_the_declared_facts_are_those_of_each_release(shape):
+    """Keys, order, contexts, variables and server: what is new there must be declared here, or be dropped on purpose."""
+    declared = (APP.report_keys, APP.contexts, tuple(fact.key for fact in VARIABLES), APP.endpoint)
+
+    assert declared == (
+        (*shape["message"], *shape["facts"]), tuple(shape["contexts"]), tuple(shape["variables"]), shape["server"],
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("shape", SHAPES.values(), ids=SHAPES)
+def test_the_functions_that_are_replaced_take_what_is_counted_on(shape):
+    """And vLLM asks its own reporter in one place only, the worker for GPUs."""
+    assert (shape["functions"], shape["callers"]) == ({
+        "report_usage": ["self", "model_architecture", "usage_context", "extra_kvs"],
+        "set_runtime_usage_data": ["key", "value"],
+        "create_engine_config": ["self", "usage_context", "headless"],
+        "get_class": ["vllm_config"],
+        "report_usage_stats": ["vllm_config", "usage_context"],
+    }, ["vllm/v1/worker/gpu_worker.py"])  # fmt: skip
+
+
+def test_vllm_finds_the_plugin():
+    """By its entry point."""
+    (entry,) = entry_points(group="vllm.general_plugins", name="otel_usage")
+
+    assert entry.load() is vllm_plugin.register
+
+
+def test_the_first_process_reports_every_fact_under_the_true_context(vllm, reported):
+    """Before any worker could, which then says nothing itself."""
+    vllm.start(vllm.Context.OPENAI_API_SERVER)
+
+    (report,) = reported()
+    assert {key: report[key] for key in (*FACTS, "context")} == {**FACTS, "context": "OPENAI_API_SERVER"}
+    assert report["env_var_json"] == json.dumps(dict.fromkeys(fact.key for fact in VARIABLES))
+    assert (report["vllm_version"] in SHAPES, vllm.work()) == (True, [])
+
+
+def test_an_engine_started_without_a_context_has_an_unknown_one(vllm, reported):
+    """Embedders need not give any."""
+    vllm.start()
+
+    assert [report["context"] for report in reported()] == ["UNKNOWN_CONTEXT"]
+
+
+def test_an_enum_is_reported_as_the_string_that_vllm_sends(vllm, reported):
+    """JSON makes no difference between them, the table does."""
+    vllm.facts["quantization"] = vllm.Context.LLM_CLASS
+
+    vllm.start()
+
+    assert [report["quantization"] for report in reported()] == ["LLM_CLASS"]
+
+
+def test_a_new_fact_is_dropped_and_counted_and_costs_no_other(vllm, reported):
+    """A release that is newer than this package reports what is declared."""
+    vllm.facts["moon_phase"] = "full"
+
+    vllm.start()
+
+    (report,) = reported()
+    assert ("moon_phase" in report, report["block_size"], vllm_plugin._reporter().dropped) == (False, 16, 1)
+
+
+def test_a_configuration_that_is_never_run_is_not_reported(vllm, reported):
+    """Tools make some, only to look at them."""
+    vllm.EngineArgs().create_engine_config(vllm.Context.LLM_CLASS)
+
+    assert (reported(), MARK in os.environ) == ([], False)
+
+
+def test_a_configuration_that_is_still_being_made_is_not_reported(vllm, reported):
+    """vLLM asks for the executor's class while it checks one, too."""
+    vllm.making = lambda: vllm.Executor.get_class(object())
+
+    vllm.EngineArgs().create_engine_config(vllm.Context.LLM_CLASS)
+
+    assert reported() == []
+
+
+def test_a_second_engine_of_the_same_run_is_not_reported(vllm, reported):
+    """Nor are its API servers, which make the configuration again."""
+    vllm.start(vllm.Context.LLM_CLASS)
+    vllm.start(vllm.Context.LLM_CLASS)
+
+    assert len(reported()) == 1
+
+
+@pytest.mark.parametrize(
+    ("parallel", "variables", "named"),
+    [
+        ({"data_parallel_rank": 1}, {}, {}),
+        ({"node_rank": 1}, {}, {}),
+        ({"distributed_executor_backend": "external_launcher"}, {"RANK": "1"}, {}),
+        ({}, {}, {"headless": True}),
+    ],
+)
+def test_other_processes_of_a_deployment_are_silent_and_so_are_their_workers(
+    vllm, reported, monkeypatch, parallel, variables, named
+):
+    """One of a data-parallel group, on another node, of an external launcher, without a front end."""
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+
+    vllm.start(vllm.Context.OPENAI_API_SERVER, config=parallel, **named)
+
+    assert (reported(), vllm.work()) == ([], [])
+
+
+def test_the_first_process_of_an_external_launcher_reports(vllm, reported, monkeypatch):
+    """It is rank 0."""
+    monkeypatch.setenv("RANK", "0")
+
+    vllm.start(config={"distributed_executor_backend": "external_launcher"})
+
+    assert len(reported()) == 1
+
+
+@pytest.mark.parametrize(("variable", "value"), [("DO_NOT_TRACK", "true"), ("VLLM_NO_USAGE_STATS", "0"),
+                                                 ("VLLM_DO_NOT_TRACK", "")])  # fmt: skip
+def test_an_opt_out_that_vllm_does_not_understand_silences_its_own_reporter_too(vllm, reported, monkeypatch, variable, value):
+    """Nothing is even asked of vLLM."""
+    monkeypatch.setenv(variable, value)
+    vllm.facts = None
+
+    vllm.start(vllm.Context.LLM_CLASS)
+
+    assert (reported(), vllm.work(), MARK in os.environ) == ([], [], False)
+
+
+def test_what_vllm_itself_was_told_to_keep_is_not_reported(vllm, reported):
+    """It may know an opt-out that this package does not, such as one in a directory with a relative path."""
+    vllm.enabled = False
+
+    vllm.start(vllm.Context.LLM_CLASS)
+
+    assert reported() == []
+
+
+def test_an_opt_out_deletes_what_waits_to_be_sent(vllm, home, monkeypatch):
+    """As it does for any app."""
+    outbox = home / ".config" / "vllm" / "usage_outbox"
+    outbox.mkdir(parents=True, mode=0o700)
+    (outbox / "report.1.1.1.1.json").write_text("{}")
+    monkeypatch.setenv("DO_NOT_TRACK", "1")
+    from otel_usage import parcel
+
+    cleared = []
+    monkeypatch.setattr(vllm_plugin, "forget_waiting", lambda app: cleared.append(app.name) or parcel.forget_waiting(app))
+
+    vllm.start()
+
+    assert cleared == ["vllm"]
+
+
+def test_a_worker_whose_deployment_has_not_reported_reports_as_it_always_did(vllm):
+    """So does vLLM where the first process could not."""
+    own = vllm.work()
+
+    assert own == [("OPTForCausalLM", vllm.Context.ENGINE_CONTEXT, vllm.facts)]
+
+
+@pytest.mark.parametrize("part", ["report_usage_stats", "_devices", "_reporter"])
+def test_what_fails_as_the_engine_starts_is_left_to_vllms_own_reporter(vllm, monkeypatch, part):
+    """The engine does not notice."""
+
+    def broken(*_):
+        message = "broken by hand"
+        raise RuntimeError(message)
+
+    home = {"report_usage_stats": vllm.modules["vllm.v1.utils"], "_devices": vllm_config, "_reporter": vllm_plugin}[part]
+    if part == "_reporter":
+        broken.cache_clear = lambda: None
+    monkeypatch.setattr(home, part, broken)
+
+    vllm.start(vllm.Context.LLM_CLASS)
+
+    assert len(vllm.work()) == 1
+
+
+@pytest.mark.parametrize("part", ["_own_reporter", "_runtime", "_configuration", "_start"])
+def test_a_register_that_fails_replaces_nothing_and_raises_nothing(monkeypatch, part):
+    """vLLM does not catch what a plugin raises, so that an engine would not start."""
+    stand_in = StandIn(next(iter(SHAPES.values())), lambda name, module: monkeypatch.setitem(sys.modules, name, module) or module)
+
+    def parts():
+        return (stand_in.usage.UsageMessage.report_usage, stand_in.usage.set_runtime_usage_data,
+                stand_in.EngineArgs.create_engine_config, stand_in.Executor.get_class)  # fmt: skip
+
+    before = parts()
+    monkeypatch.delattr(vllm_plugin, part)
+
+    vllm_plugin.register()
+
+    assert parts() == before
+
+
+def test_registering_again_changes_nothing(vllm):
+    """vLLM may load plugins several times."""
+    before = (vllm.usage.UsageMessage.report_usage, vllm.Executor.get_class)
+
+    vllm_plugin.register()
+
+    assert (vllm.usage.UsageMessage.report_usage, vllm.Executor.get_class) == before
+
+
+def test_a_process_without_vllms_reporter_is_left_alone(run_python):
+    """The one that inspects a model's class would pay 0.8 s for loading it."""
+    done = run_python("""
+        import sys
+        from otel_usage.integrations.vllm_plugin import register
+        before = set(sys.modules)
+        register()
+        print(sorted(set(sys.modules) - before), [name for name in sys.modules if name.startswith(("vllm", "opentelemetry"))])
+    """)
+
+    assert done.stdout.strip() == "[] []"
+
+
+def test_a_worker_makes_no_configuration_and_only_its_reporter_is_replaced(monkeypatch):
+    """Where arguments are not loaded, no module is loaded for them."""
+    stand_in = StandIn(next(iter(SHAPES.values())), lambda name, module: monkeypatch.setitem(sys.modules, name, module) or module)
+    monkeypatch.delitem(sys.modules, "vllm.engine.arg_utils")
+
+    vllm_plugin.register()
+
+    replaced = [hasattr(function, "__wrapped__") for function in
+                (stand_in.usage.UsageMessage.report_usage, stand_in.Executor.get_class)]  # fmt: skip
+    assert replaced == [True, False]
+
+
+def test_the_mark_is_hidden_while_vllm_checks_its_variables(vllm):
+    """It warns of a variable VLLM_... that it does not know, or with an option refuses to start."""
+    vllm.start()
+    mark, seen = os.environ[MARK], []
+    vllm.making = lambda: seen.append(MARK in os.environ)
+
+    vllm.EngineArgs().create_engine_config()
+
+    assert (seen, os.environ[MARK]) == ([False], mark)
+
+
+def test_the_mark_is_back_where_making_the_configuration_fails(vllm):
+    """And vLLM's own error is raised."""
+    vllm.start()
+    mark = os.environ[MARK]
+
+    def fail():
+        message = "vLLM's own"
+        raise ValueError(message)
+
+    vllm.making = fail
+
+    with pytest.raises(ValueError, match="vLLM's own"):
+        vllm.EngineArgs().create_engine_config()
+    assert os.environ[MARK] == mark
+
+
+def test_runtime_data_feeds_the_heartbeats_and_stays_known_to_vllm(vllm, monkeypatch):
+    """By keys that are declared for them."""
+    app = App("vllm", facts=[Fact("requests", int, on="heartbeat", why="how much a run serves")])
+    reporter = UsageReporter(app)
+    monkeypatch.setattr(vllm_plugin, "_reporter", lambda: reporter)
+    vllm_plugin._reporter.cache_clear = lambda: None
+
+    vllm.usage.set_runtime_usage_data("requests", 1200)
+    vllm.usage.set_runtime_usage_data("secret", "x")
+
+    assert (reporter._run.runtime, reporter.dropped) == ({"requests": 1200}, 1)
+    assert vllm.runtime == {"requests": 1200, "secret": "x"}
+
+
+NONE = {"rocm_runtime": None, "gpu_count": None, "gpu_type": None, "gpu_memory_per_device": None}
+
+
+@pytest.mark.parametrize(
+    ("kind", "devices"),
+    [
+        ("cpu", {**NONE, "xpu_runtime": None, "cuda_runtime": None}),
+        ("cuda", {"xpu_runtime": None, "cuda_runtime": "12.8"}),
+        ("rocm", {"xpu_runtime": None, "cuda_runtime": None}),
+        ("xpu", {"rocm_runtime": None, "xpu_runtime": "20250101", "cuda_runtime": None, "gpu_count": 4,
+                 "gpu_type": "Intel(R) Data Center GPU Max 1550", "gpu_memory_per_device": 2**36}),
+        ("tpu", {"rocm_runtime": None, "xpu_runtime": None, "cuda_runtime": "tpu_inference", "gpu_count": 8,
+                 "gpu_type": "v6e", "gpu_memory_per_device": 2**35}),
+    ],
+)  # fmt: skip
+def test_devices_are_those_of_the_platform_that_vllm_runs_on(vllm, kind, devices):
+    """torch may be built for another; and the GPUs of CUDA and ROCm are found without a context, by the detectors."""
+    vllm.platform.kind = kind
+
+    assert vllm_config._devices() == devices
