@@ -123,11 +123,13 @@ def since(app: str) -> float:
 def _homes(app: str, environ: Mapping[str, str], *, ask_account: bool = True) -> list[str]:
     """Return the user's directories for `app`, the one that is written to first."""
     home = environ.get("HOME", "")
-    candidates = [environ.get(f"{app.upper()}_CONFIG_ROOT", "")]
-    candidates.append(os.path.join(environ.get("XDG_CONFIG_HOME", ""), app))
     if not os.path.isabs(home) and ask_account:
         home = _account_home()
-    candidates.append(os.path.join(home, ".config", app))
+    root, shared = environ.get(f"{app.upper()}_CONFIG_ROOT", ""), environ.get("XDG_CONFIG_HOME", "")
+    candidates = [root, os.path.join(shared, app), os.path.join(home, ".config", app)]
+    # Where no shell has expanded a ~, as in a container's settings, vLLM does.
+    if os.path.isabs(home):
+        candidates = [home + path[1:] if path.partition("/")[0] == "~" else path for path in candidates]
     return [path for path in candidates if os.path.isabs(path)]
 
 

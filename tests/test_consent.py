@@ -220,6 +220,9 @@ def test_an_account_that_can_not_be_asked_has_no_home(monkeypatch, error, found)
     [
         ({"VLLM_CONFIG_ROOT": "/r", "XDG_CONFIG_HOME": "/x", "HOME": "/h"}, "/r"),
         ({"VLLM_CONFIG_ROOT": "", "XDG_CONFIG_HOME": "/x", "HOME": "/h"}, "/x/vllm"),
+        ({"VLLM_CONFIG_ROOT": "~/r", "HOME": "/h"}, "/h/r"),
+        ({"XDG_CONFIG_HOME": "~/x", "HOME": "/h"}, "/h/x/vllm"),
+        ({"VLLM_CONFIG_ROOT": "~ann/r", "HOME": "/h"}, "/h/.config/vllm"),
         ({"XDG_CONFIG_HOME": "x", "HOME": "/h"}, "/h/.config/vllm"),
         ({"HOME": "/"}, "/.config/vllm"),
     ],

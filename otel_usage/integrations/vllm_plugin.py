@@ -53,8 +53,10 @@ def _harmless(function: Callable[..., None]) -> Callable[..., None]:
 def register() -> None:
     """Take vLLM's usage reports over, in this process; called again it does nothing. Never raises."""
     usage = sys.modules.get("vllm.usage.usage_lib")
-    if usage is None or hasattr(usage.UsageMessage.report_usage, "__wrapped__"):
-        return  # a process that only inspects a model's class loads no reporter, and this must not load one for it
+    if usage is None:  # a process that only inspects a model's class; this must not load a reporter for it
+        return
+    if getattr(usage.UsageMessage.report_usage, "__globals__", None) is globals():
+        return
     replaced = [
         (usage.UsageMessage, "report_usage", _own_reporter(usage.UsageMessage.report_usage)),
         (usage, "set_runtime_usage_data", _runtime(usage.set_runtime_usage_data)),

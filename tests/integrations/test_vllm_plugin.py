@@ -117,7 +117,7 @@ def test_a_configuration_that_is_never_run_is_not_reported(vllm, reported):
 
 
 def test_a_configuration_that_is_still_being_made_is_not_reported(vllm, reported):
-    """vLLM asks for the executor's class while it checks one, too."""
+    """The executor's class is asked for while one is checked, too."""
     vllm.making = lambda: vllm.Executor.get_class(object())
 
     vllm.EngineArgs().create_engine_config(vllm.Context.LLM_CLASS)
@@ -227,7 +227,7 @@ def test_what_fails_as_the_engine_starts_is_left_to_vllms_own_reporter(vllm, mon
 
 @pytest.mark.parametrize("part", ["_own_reporter", "_runtime", "_configuration", "_start"])
 def test_a_register_that_fails_replaces_nothing_and_raises_nothing(monkeypatch, part):
-    """vLLM does not catch what a plugin raises, so that an engine would not start."""
+    """An engine would not start, since what a plugin raises is not caught."""
     stand_in = StandIn(next(iter(SHAPES.values())), lambda name, module: monkeypatch.setitem(sys.modules, name, module) or module)
 
     def parts():
@@ -243,7 +243,7 @@ def test_a_register_that_fails_replaces_nothing_and_raises_nothing(monkeypatch, 
 
 
 def test_registering_again_changes_nothing(vllm):
-    """vLLM may load plugins several times."""
+    """Plugins may be loaded several times."""
     before = (vllm.usage.UsageMessage.report_usage, vllm.Executor.get_class)
 
     vllm_plugin.register()
@@ -333,7 +333,7 @@ NONE = {"rocm_runtime": None, "gpu_count": None, "gpu_type": None, "gpu_memory_p
     ],
 )  # fmt: skip
 def test_devices_are_those_of_the_platform_that_vllm_runs_on(vllm, kind, devices):
-    """torch may be built for another; and the GPUs of CUDA and ROCm are found without a context, by the detectors."""
+    """It may not be what torch is built for; the GPUs of CUDA and ROCm are found without a context, by the detectors."""
     vllm.platform.kind = kind
 
     assert vllm_config._devices() == devices

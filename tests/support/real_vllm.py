@@ -32,7 +32,7 @@ class Deployment:
         file = home / ".config" / "vllm" / "usage_stats.json"
         self.lines = file.read_text().splitlines() if file.exists() else []
         self.files = sorted(path.name for path in file.parent.iterdir()) if file.parent.exists() else []
-        self.project, self.collector = project.received, collector.received
+        self.project, self.collector = list(project.received), list(collector.received)
 
     @property
     def result(self):
