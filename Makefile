@@ -47,6 +47,10 @@ demo: $(TOOLS)/otelcol-usage $(TOOLS)/jaeger $(VENV)/main  # collector and Jaege
 bench: $(VENV)/test  # figures, as ratios within one run
 	$(BIN)/python tests/bench/run.py
 
+.PHONY: bench-vllm
+bench-vllm: $(VENV)/test $(VLLM)/ready  # the same of the real vLLM, with the plugin and without
+	$(BIN)/python tests/bench/real_vllm.py
+
 .PHONY: clean
 clean:  # remove what was made here
 	rm -rf $(VENV) .coverage .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis .cache
