@@ -55,3 +55,20 @@ def test_every_setting_of_the_collector_is_in_its_page():
     of_jaeger = {name for name in read if name.startswith("JAEGER") and name != "JAEGER_OTLP"}
 
     assert named == read - of_jaeger
+
+
+def test_the_lines_for_sglang_run():
+    """As they would stand in place of its copy of the reporter."""
+    from types import SimpleNamespace
+
+    from otel_usage.testing import capture
+
+    page = (ROOT / "otel_usage" / "integrations" / "README.md").read_text(encoding="utf-8")
+    lines = {}
+    exec(page.rpartition("```python\n")[2].partition("```")[0], lines)
+    with capture("sglang") as reports:
+        lines["report_usage_stats"](SimpleNamespace(mem_fraction_static=0.88), "LlamaForCausalLM",
+                                    SimpleNamespace(value="API_SERVER"))  # fmt: skip
+
+    keys = ("model_architecture", "mem_fraction_static", "context")
+    assert [[report[key] for key in keys] for report in reports] == [["LlamaForCausalLM", 0.88, "API_SERVER"]]

@@ -1,6 +1,7 @@
 """Runs a model through vLLM's LLM class, as in the argument's JSON, then has each worker report as a GPU's would.
 
-No worker reports where the context is empty. Prints, as the last line, what was generated, how many of vLLM's own reporters started, and how long the start took.
+No worker reports where the context is empty. Prints, as the last line, what was generated, how many of vLLM's own
+reporters started, and how long the start took.
 """
 
 from __future__ import annotations
