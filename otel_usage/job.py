@@ -109,7 +109,7 @@ class Job:
 
     def _facts(self) -> dict[str, Scalar]:
         """Detect what was not given, as it stands at the time of the call."""
-        self._detection = _detection()
+        self._detection = _detection(self._keys)
         if self._hurried:
             self._detection.hurry()
         app = self.gate.app
@@ -126,7 +126,7 @@ def misfits(report: Report) -> list[str]:
     ]
 
 
-def _detection() -> Detection:
+def _detection(known: frozenset[str]) -> Detection:
     from otel_usage.detect import Detection  # noqa: PLC0415 -- nothing is loaded where nothing is reported
 
-    return Detection()
+    return Detection(known=known)

@@ -17,6 +17,9 @@ if TYPE_CHECKING:
     Detector = Callable[[], Iterator[tuple[str, Scalar | None]]]
 
 DEADLINE = 2.0
+# Where a host has said all of these itself, no GPU and no driver is asked: a host that forks meanwhile would hand its
+# child a driver's lock that nobody there ever releases.
+OF_GPUS = frozenset(("xpu_runtime", "cuda_runtime", "rocm_runtime", "gpu_count", "gpu_type", "gpu_memory_per_device"))
 
 
 def _host() -> Iterator[tuple[str, Scalar | None]]:
@@ -41,12 +44,17 @@ DETECTORS: dict[str, Detector] = {"cloud": _cloud, "gpu": _gpu, "host": _host}
 
 
 class Detection:
-    """One run of the detectors, each in a helper thread of its own that is abandoned if it hangs."""
+    """One run of the detectors, each in a helper thread of its own that is abandoned if it hangs.
+
+    known: the keys of facts that the app passes, known or not.
+    """
 
     __slots__ = ("_failed", "_found", "_over", "_running")
 
-    def __init__(self, detectors: Mapping[str, Detector] = DETECTORS) -> None:
+    def __init__(self, detectors: Mapping[str, Detector] = DETECTORS, known: frozenset[str] = frozenset()) -> None:
         """Start the detectors; one whose thread can't be started counts as failed."""
+        if known >= OF_GPUS:
+            detectors = {name: detector for name, detector in detectors.items() if name != "gpu"}
         self._found: dict[str, Scalar] = {}
         self._failed: set[str] = set()
         self._running = set(detectors)

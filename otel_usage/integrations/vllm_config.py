@@ -44,10 +44,10 @@ def _variables() -> str:
 
 
 def _devices() -> dict[str, Any]:
-    """Return what vLLM knows of its devices; a None keeps detectors from finding what vLLM does not use.
+    """Return what vLLM knows of its devices; a None keeps the detectors from finding what vLLM does not use.
 
-    The GPUs of CUDA and ROCm are left to the detectors. vLLM reports the first one's memory as torch sees it,
-    a little less than the driver's; torch would make a context to say it, which the first process must not have.
+    Only ROCm's are left to them. A GPU's memory is what vLLM's platform is told by the driver, a little more than what
+    its worker reports, which torch would have to make a context for; the first process must not have one.
     """
     import torch  # noqa: PLC0415 -- vLLM's; it is loaded where vLLM is
     from vllm.platforms import current_platform as platform  # noqa: PLC0415 -- only where vLLM is
@@ -56,14 +56,14 @@ def _devices() -> dict[str, Any]:
         "xpu_runtime": torch.version.xpu if platform.is_xpu() else None,
         "cuda_runtime": torch.version.cuda if platform.is_cuda() else None,
     }
-    if platform.is_cuda_alike():
+    if platform.is_rocm():
         return runtimes
-    none = dict.fromkeys(("rocm_runtime", "gpu_count", "gpu_type", "gpu_memory_per_device"))
-    if platform.is_xpu():
-        memory = platform.get_device_total_memory()
-        names = {"gpu_count": platform.device_count(), "gpu_type": platform.get_device_name()}
-        return {**none, **runtimes, **names, "gpu_memory_per_device": memory}
-    return {**none, **runtimes, **(_tpus() if platform.is_tpu() else {})}
+    devices = {**runtimes, **dict.fromkeys(("rocm_runtime", "gpu_count", "gpu_type", "gpu_memory_per_device"))}
+    if platform.is_cuda() or platform.is_xpu():
+        devices["gpu_count"] = platform.device_count()
+        devices["gpu_type"] = platform.get_device_name()
+        devices["gpu_memory_per_device"] = platform.get_device_total_memory()
+    return {**devices, **(_tpus() if platform.is_tpu() else {})}
 
 
 def _tpus() -> dict[str, Any]:

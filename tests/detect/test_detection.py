@@ -3,7 +3,7 @@
 import threading
 import time
 
-from otel_usage.detect import Detection
+from otel_usage.detect import OF_GPUS, Detection
 
 
 def quick():
@@ -28,6 +28,15 @@ def test_what_the_detectors_found_is_put_together():
 def test_a_detector_that_fails_costs_its_own_facts_only():
     """What it found before counts, and it is named."""
     assert Detection({"host": quick, "gpu": failing}).facts() == {"num_cpu": 2, "gpu_count": 1, "detect_failed": "gpu"}
+
+
+def test_no_gpu_is_asked_where_the_app_says_all_of_them():
+    """It may fork meanwhile; where it leaves one open, they are."""
+    detectors = {"host": quick, "gpu": failing}
+
+    found = [Detection(detectors, known).facts() for known in (OF_GPUS, OF_GPUS - {"rocm_runtime"})]
+
+    assert found == [{"num_cpu": 2}, {"num_cpu": 2, "gpu_count": 1, "detect_failed": "gpu"}]
 
 
 def test_a_detector_that_hangs_is_abandoned_at_the_deadline():

@@ -9,6 +9,7 @@ import pytest
 from vllm_stand_in import FACTS, SHAPES, StandIn
 
 from otel_usage import App, Fact, UsageReporter
+from otel_usage.detect import DETECTORS, OF_GPUS
 from otel_usage.integrations import vllm_config, vllm_plugin
 from otel_usage.integrations.vllm import APP, VARIABLES
 
@@ -55,7 +56,7 @@ def test_the_declared_facts_are_those_of_each_release(shape):
 
 
 @pytest.mark.parametrize("shape", SHAPES.values(), ids=SHAPES)
-def test_the_functions_that_are_replaced_take_what_is_counted_on(shape):
+def test_the_functions_that_are_replaced_or_asked_take_what_is_counted_on(shape):
     """And vLLM asks its own reporter in one place only, the worker for GPUs."""
     assert (shape["functions"], shape["callers"]) == ({
         "report_usage": ["self", "model_architecture", "usage_context", "extra_kvs"],
@@ -63,6 +64,8 @@ def test_the_functions_that_are_replaced_take_what_is_counted_on(shape):
         "create_engine_config": ["self", "usage_context", "headless"],
         "get_class": ["vllm_config"],
         "report_usage_stats": ["vllm_config", "usage_context"],
+        **dict.fromkeys(("is_cuda", "is_rocm", "is_tpu", "is_xpu"), ["self"]),
+        **dict.fromkeys(("get_device_name", "get_device_total_memory"), ["cls", "device_id"]),
     }, ["vllm/v1/worker/gpu_worker.py"])  # fmt: skip
 
 
@@ -317,23 +320,32 @@ def test_runtime_data_feeds_the_heartbeats_and_stays_known_to_vllm(vllm, monkeyp
     assert vllm.runtime == {"requests": 1200, "secret": "x"}
 
 
-NONE = {"rocm_runtime": None, "gpu_count": None, "gpu_type": None, "gpu_memory_per_device": None}
+NONE = dict.fromkeys(OF_GPUS)
+DEVICES = {"gpu_count": 4, "gpu_type": "the first device", "gpu_memory_per_device": 2**36}
 
 
 @pytest.mark.parametrize(
     ("kind", "devices"),
     [
-        ("cpu", {**NONE, "xpu_runtime": None, "cuda_runtime": None}),
-        ("cuda", {"xpu_runtime": None, "cuda_runtime": "12.8"}),
+        ("cpu", NONE),
+        ("cuda", {**NONE, **DEVICES, "cuda_runtime": "12.8"}),
         ("rocm", {"xpu_runtime": None, "cuda_runtime": None}),
-        ("xpu", {"rocm_runtime": None, "xpu_runtime": "20250101", "cuda_runtime": None, "gpu_count": 4,
-                 "gpu_type": "Intel(R) Data Center GPU Max 1550", "gpu_memory_per_device": 2**36}),
-        ("tpu", {"rocm_runtime": None, "xpu_runtime": None, "cuda_runtime": "tpu_inference", "gpu_count": 8,
-                 "gpu_type": "v6e", "gpu_memory_per_device": 2**35}),
+        ("xpu", {**NONE, **DEVICES, "xpu_runtime": "20250101"}),
+        ("tpu", {**NONE, "cuda_runtime": "tpu_inference", "gpu_count": 8, "gpu_type": "v6e", "gpu_memory_per_device": 2**35}),
     ],
-)  # fmt: skip
+)
 def test_devices_are_those_of_the_platform_that_vllm_runs_on(vllm, kind, devices):
-    """It may not be what torch is built for; the GPUs of CUDA and ROCm are found without a context, by the detectors."""
+    """It may not be what torch is built for; ROCm's are left to the detectors, which read the kernel's files."""
     vllm.platform.kind = kind
 
     assert vllm_config._devices() == devices
+
+
+def test_no_driver_is_asked_beside_vllm(vllm, reported, monkeypatch):
+    """It forks its engine meanwhile, and a driver's lock would be taken along for good."""
+    asked = []
+    monkeypatch.setitem(DETECTORS, "gpu", lambda: asked.append("a driver") or iter(()))
+
+    vllm.start()
+
+    assert ([report["gpu_count"] for report in reported()], asked) == ([None], [])

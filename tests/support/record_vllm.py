@@ -21,7 +21,9 @@ FUNCTIONS = {
     "create_engine_config": "vllm/engine/arg_utils.py",
     "get_class": "vllm/v1/executor/abstract.py",
     "report_usage_stats": UTILS,
-}
+    **dict.fromkeys(("is_cuda", "is_rocm", "is_tpu", "is_xpu", "get_device_name", "get_device_total_memory"),
+                    "vllm/platforms/interface.py"),
+}  # fmt: skip
 
 
 def named(tree: ast.AST, name: str) -> ast.AST:
