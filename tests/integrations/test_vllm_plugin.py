@@ -64,8 +64,8 @@ def test_the_functions_that_are_replaced_or_asked_take_what_is_counted_on(shape)
         "create_engine_config": ["self", "usage_context", "headless"],
         "get_class": ["vllm_config"],
         "report_usage_stats": ["vllm_config", "usage_context"],
-        **dict.fromkeys(("is_cuda", "is_rocm", "is_tpu", "is_xpu"), ["self"]),
-        **dict.fromkeys(("get_device_name", "get_device_total_memory"), ["cls", "device_id"]),
+        **{key: ["self"] for key in ("is_cuda", "is_rocm", "is_tpu", "is_xpu")},
+        **{key: ["cls", "device_id"] for key in ("get_device_name", "get_device_total_memory")},
     }, ["vllm/v1/worker/gpu_worker.py"])  # fmt: skip
 
 
