@@ -55,7 +55,7 @@ class StandIn:
     """The modules; `own` holds what vLLM's own reporter was asked to report, `facts` what a configuration has."""
 
     def __init__(self, shape, put):
-        self.own, self.runtime, self.enabled, self.platform = [], {}, True, Platform()
+        self.own, self.runtime, self.enabled, self.asked, self.platform = [], {}, True, 0, Platform()
         self.facts = {key: FACTS.get(key) for key in shape["facts"]}
         self.architecture = FACTS["model_architecture"]
         self.Context = Enum("UsageContext", {name: name for name in shape["contexts"]}, type=str)
@@ -125,13 +125,12 @@ class StandIn:
 
     def report_usage_stats(self, vllm_config, usage_context=None):
         """Do what vLLM's function does: state the facts of a configuration to the reporter."""
+        self.asked += 1
         if self.enabled:
             self.usage.usage_message.report_usage(self.architecture, usage_context, extra_kvs=self.facts)
 
     def start(self, context=None, *, config=None, **named):
         """Start an engine as vLLM's first process does, and return its configuration."""
-        if config is not None:
-            self.making = lambda: None
         made = self.EngineArgs().create_engine_config(context, **named)
         made.parallel_config.__dict__.update(config or {})
         assert self.Executor.get_class(made) == "the executor"
