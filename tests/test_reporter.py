@@ -27,7 +27,7 @@ def lines(home):
 @pytest.fixture(autouse=True)
 def quick_detectors(monkeypatch):
     """A machine that is found at once."""
-    monkeypatch.setattr(job, "_detection", lambda: Detection({"host": lambda: iter([("num_cpu", 2), ("gpu_count", 1)])}))
+    monkeypatch.setattr(job, "_detection", lambda _: Detection({"host": lambda: iter([("num_cpu", 2), ("gpu_count", 1)])}))
 
 
 def test_the_six_lines_of_adoption_make_one_report(lines):
@@ -164,7 +164,7 @@ def test_an_opt_out_during_a_run_takes_effect_before_the_line_is_written(monkeyp
         release.wait(10)
         yield "num_cpu", 2
 
-    monkeypatch.setattr(job, "_detection", lambda: Detection({"host": slow}))
+    monkeypatch.setattr(job, "_detection", lambda _: Detection({"host": slow}))
     usage = UsageReporter(APP)
     usage.report()
     (home / ".config" / "myengine").mkdir(parents=True)
@@ -211,7 +211,7 @@ def test_a_report_that_could_not_be_made_is_made_later(monkeypatch, lines):
 def test_close_waits_for_the_line_for_a_quarter_of_a_second_at_most(monkeypatch):
     """A detector that hangs does not delay the host."""
     release = threading.Event()
-    monkeypatch.setattr(job, "_detection", lambda: Detection({"gpu": lambda: iter([("x", release.wait(10))])}))
+    monkeypatch.setattr(job, "_detection", lambda _: Detection({"gpu": lambda: iter([("x", release.wait(10))])}))
     usage = UsageReporter(APP)
     usage.report()
     start = time.monotonic()
