@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+import resource
 import statistics
 import subprocess
 import sys
@@ -73,16 +74,23 @@ def main() -> None:
             return json.loads(run(model, server.url, "-c", REPORT, settings, **variables))
 
         def started(**variables: str) -> list[float]:
+            before = used()
             result = json.loads(run(model, server.url, str(SCRIPTS / "engine.py"), settings, "", **variables))
-            return [result["import_s"], result["start_s"]]
+            return [result["import_s"], result["start_s"], used() - before]
 
         reports = [(reported(), reported(**WITHOUT)) for _ in range(REPORTS)]
         for index, name in enumerate(["the call, ms", "call to line, ms", "processor, ms"]):
             show(f"one report: {name}", [(ours[index], own[index]) for ours, own in reports])
         order = [(started(), started(**WITHOUT)) if turn % 2 else (started(**WITHOUT), started())[::-1] for turn in range(STARTS)]
-        for index, name in enumerate(["import, s", "LLM(...), s"]):
+        for index, name in enumerate(["import, s", "LLM(...), s", "processor, s"]):
             show(f"an engine: {name}", [(ours[index], own[index]) for ours, own in order])
     server.close()
+
+
+def used() -> float:
+    """Return the processor's seconds of all children that have ended, and of theirs."""
+    usage = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return usage.ru_utime + usage.ru_stime
 
 
 def show(name: str, pairs: list[tuple[float, float]]) -> None:
