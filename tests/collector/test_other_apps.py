@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from chdb.session import Session
+from clickhouse import Store
 from collector import Collector
 from otlp import found, request
 
@@ -51,11 +51,9 @@ def test_report_of_another_app_goes_through_what_was_written_for_it(tmp_path, st
 def test_tables_of_another_app_have_its_columns(tmp_path, made_up_app):
     """The statements run on the real engine."""
     cli("collector", "--app", "myengine", "--out", str(tmp_path / "made"))
-    with Session(str(tmp_path / "store")) as session:
-        for statement in (tmp_path / "made" / "clickhouse" / "otel_usage.sql").read_text().split(";\n"):
-            if statement.strip():
-                session.query(statement)
-        columns = session.query("SELECT name FROM system.columns WHERE table = 'reports'", "TSV").data().split()
+    store = Store(tmp_path / "store", tmp_path / "made" / "clickhouse" / "otel_usage.sql")
+    columns = [row["name"] for row in store.query("SELECT name FROM system.columns WHERE table = 'reports'")]
+    store.close()
 
     ours = [name.replace(".", "_") for name, a in made_up_app.attributes.items() if a.place == "resource" and name != "service.name"]
     assert set(columns) >= set(ours)

@@ -4,9 +4,14 @@ from __future__ import annotations
 
 import json
 import re
+import signal
 
-from chdb.session import Session
 from collector import BIN, CONFIG
+
+MASK = signal.pthread_sigmask(signal.SIG_BLOCK, [])
+from chdb.session import Session  # noqa: E402 -- it blocks SIGPIPE, for the programs that other tests start as well
+
+signal.pthread_sigmask(signal.SIG_SETMASK, MASK)
 
 KINDS = {0: "Unspecified", 1: "Internal"}
 
