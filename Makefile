@@ -47,6 +47,10 @@ demo: $(TOOLS)/otelcol-usage $(TOOLS)/jaeger $(VENV)/main  # collector and Jaege
 bench: $(VENV)/test  # figures, as ratios within one run
 	$(BIN)/python tests/bench/run.py
 
+.PHONY: bench-gateway
+bench-gateway: $(VENV)/test $(TOOLS)/otelcol-usage  # how much a gateway takes, with fsync and without
+	PYTHONPATH=tests/support $(BIN)/python tests/bench/gateway.py
+
 .PHONY: bench-vllm
 bench-vllm: $(VENV)/test $(VLLM)/ready  # the same of the real vLLM, with the plugin and without
 	$(BIN)/python tests/bench/real_vllm.py
