@@ -192,7 +192,7 @@ def test_a_report_that_could_not_be_made_is_made_later(monkeypatch, lines):
     """What failed may be over by then: no descriptor was left, or no memory."""
     detections = iter([OSError(errno.EMFILE, "made to fail")])
 
-    def detect():
+    def detect(_known):
         for error in detections:
             raise error
         return Detection({})

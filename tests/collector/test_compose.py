@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 
+import pytest
 import yaml
 from collector import CONFIG
 
@@ -71,6 +72,7 @@ def test_settings_are_those_that_the_configurations_read():
     assert [name for name in settings if not any(f"${{env:{name}:-" in text for text in texts)] == []
 
 
+@pytest.mark.slow
 def test_prometheus_finds_nothing_wrong_with_its_file_and_scrapes_services_that_there_are():
     """By its own tool."""
     checked = subprocess.run(["promtool", "check", "config", CONFIG / "prometheus.yml"], check=False, capture_output=True, text=True)

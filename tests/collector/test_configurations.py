@@ -33,6 +33,7 @@ def test_generated_files_are_those_of_the_fact_table():
     assert drifted == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", NAMES)
 def test_collector_itself_finds_nothing_wrong(name):
     """`validate` builds the whole graph of components."""
