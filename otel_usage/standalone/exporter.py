@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
     from otel_usage.facts import Scalar
 
+NO_TIME = '"log_time": 0'  # stands in no text: its quotes would be escaped there
+
 
 class LocalFileSpanExporter(SpanExporter):
     """Writes the usage spans of its pipeline to the local file of the app that their `service.name` names.
@@ -37,7 +39,7 @@ class LocalFileSpanExporter(SpanExporter):
         self._only = App(app) if isinstance(app, str) else app
         self._directory, self._max_bytes = directory, max_bytes
         self._apps: dict[str, App] = {} if self._only is None else {self._only.name: self._only}
-        self._resource: tuple[Resource, dict[str, Scalar]] | None = None
+        self._encoded: tuple[Resource, tuple[object, ...], str, str] | None = None
 
     def export(self, spans: Sequence[ReadableSpan]) -> SpanExportResult:
         """Write a line for each usage span; FAILURE where one is not in the file. Raises nothing."""
@@ -58,11 +60,19 @@ class LocalFileSpanExporter(SpanExporter):
         directory = self._directory or config_directory(app.name)
         if directory is None:
             return False
-        on = "report" if span.name == REPORT else "heartbeat"
-        facts, _ = admit(app, {**self._resource_facts(app, span.resource), **_facts(app, span.attributes or {})}, on=on)
-        facts["log_time"] = span.start_time or 0
-        append_line(os.path.join(directory, FILE), Report(app, facts, name=span.name).line, max_bytes=self._max_bytes)
+        append_line(os.path.join(directory, FILE), self._line(app, span), max_bytes=self._max_bytes)
         return True
+
+    def _line(self, app: App, span: ReadableSpan) -> str:
+        """Return the span's line; all of it but the time is remembered while the spans hold the same."""
+        held = (span.name, *((name, type(value), value) for name, value in (span.attributes or {}).items()))
+        if self._encoded is None or self._encoded[0] is not span.resource or self._encoded[1] != held:
+            facts = {**_facts(app, span.resource.attributes), **_facts(app, span.attributes or {})}
+            admitted, _ = admit(app, facts, on="report" if span.name == REPORT else "heartbeat")
+            before, after = Report(app, {**admitted, "log_time": 0}, name=span.name).line.split(NO_TIME)
+            self._encoded = span.resource, held, before, after
+        _, _, before, after = self._encoded
+        return f'{before}"log_time": {span.start_time or 0}{after}'
 
     def _app(self, name: object) -> App | None:
         """Return the app of that name, None where its spans are not taken."""
@@ -74,12 +84,6 @@ class LocalFileSpanExporter(SpanExporter):
             except ValueError:
                 return None
         return self._apps.get(name)
-
-    def _resource_facts(self, app: App, resource: Resource) -> dict[str, Scalar]:
-        """Return the facts of a resource, remembered while the spans have the same one."""
-        if self._resource is None or self._resource[0] is not resource:
-            self._resource = resource, _facts(app, resource.attributes)
-        return self._resource[1]
 
     def shutdown(self) -> None:
         """Do nothing: no file stays open."""

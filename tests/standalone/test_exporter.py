@@ -109,3 +109,18 @@ def test_a_file_that_can_not_be_written_is_a_failure_and_nothing_raises(path, ca
     assert exporter.export([ended_span(Report(APP, FACTS))]) is SpanExportResult.FAILURE
     assert capfd.readouterr() == ("", "")
     assert exporter.shutdown() is None
+
+
+def test_lines_of_one_resource_differ_as_their_spans_do(path):
+    """What is remembered of a line is only what the next has too: 1 and True are equal, and not the same."""
+    resource = Resource({"service.name": "myengine", "myengine.config.batch": 8})
+    tracer = TracerProvider(resource=resource, shutdown_on_exit=False).get_tracer("otel_usage")
+    exporter = LocalFileSpanExporter(APP)
+    for number, requests in enumerate((1, True, 1, 7)):
+        attributes = {"myengine.runtime.requests": requests}
+        span = tracer.start_span(HEARTBEAT, context=Context(), attributes=attributes, start_time=number)
+        span.end(end_time=number)
+        exporter.export([span])
+    lines = [json.loads(line) for line in path.read_text().splitlines()]
+
+    assert [(line["log_time"], line["requests"]) for line in lines] == [(0, 1), (1, None), (2, 1), (3, 7)]
