@@ -64,8 +64,8 @@ def show(jaeger, file, sent):
         print(f"  {count:4}  {gpu}")
     print(f"Jaeger has {len(traces)} traces of the service {APP.name}")
     print(f"""
-look at  http://{QUERY}/search?service={APP.name}
-         http://{QUERY}/api/traces?service={APP.name}&tags=%7B%22otel_usage.gpu.model%22%3A%22NVIDIA%20L4%22%7D
+look at  http://{QUERY}/api/traces?service={APP.name}&tags=%7B%22otel_usage.gpu.model%22%3A%22NVIDIA%20L4%22%7D
+         (Jaeger's pages are in its image alone: docker compose -f collector-config/compose.yaml up)
 send     OTEL_EXPORTER_OTLP_ENDPOINT=http://{HTTP} otel-usage report
 Ctrl-C ends all of it, and deletes what was collected.""", flush=True)
 
