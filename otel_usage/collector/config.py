@@ -13,6 +13,9 @@ if TYPE_CHECKING:
 
     from otel_usage.app import App
 
+# The ports within a machine, by default: each configuration has its own, so that they can run side by side.
+PORTS = {"gateway": {"hop": "14319", "own": "9465"}, "edge": {"hop": "14320", "own": "9466"}}
+
 
 def configurations(apps: Sequence[App]) -> dict[str, str]:
     """Return the configurations that depend on the fact tables, by their file names.
@@ -31,8 +34,13 @@ def configurations(apps: Sequence[App]) -> dict[str, str]:
         "count": list(count.statements(apps)),
         "metrics": "".join(_metrics(apps)),
     }
-    shared = {name: filled(text(f"{name}.yaml"), parts) for name in ("public", "service")}
-    return {f"{name}.yaml": filled(text(f"{name}.yaml"), {**parts, **shared}) for name in ("gateway", "edge")}
+    return {f"{name}.yaml": _assembled(name, {**parts, **ports}) for name, ports in PORTS.items()}
+
+
+def _assembled(name: str, parts: dict[str, str | Sequence[str]]) -> str:
+    """Return a configuration: its own template, in which the parts that all have in common take their places."""
+    shared = {common: filled(text(f"{common}.yaml"), parts) for common in ("public", "service")}
+    return filled(text(f"{name}.yaml"), {**parts, **shared})
 
 
 def _metrics(apps: Sequence[App]) -> Iterator[str]:
