@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import pytest
 import trustme
-from collector import Collector, Jaeger
+from collector import Collector
 from nginx import Nginx
+from programs import Jaeger
 
 
 @pytest.fixture

@@ -9,10 +9,11 @@ import time
 
 import pytest
 import yaml
-from collector import CONFIG, Collector, fetch
+from collector import Collector
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2_grpc import TraceServiceStub
 from otlp import as_json, found
+from programs import CONFIG, fetch
 
 from otel_usage import apps
 

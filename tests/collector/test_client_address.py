@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import pytest
 import yaml
-from collector import CONFIG, Collector
+from collector import Collector
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2_grpc import TraceServiceStub
 from otlp import found, request
+from programs import CONFIG
 from sender import Relay, left
 
 pytestmark = pytest.mark.slow

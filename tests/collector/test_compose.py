@@ -6,7 +6,7 @@ import subprocess
 
 import pytest
 import yaml
-from collector import CONFIG
+from programs import CONFIG
 
 COMPOSE = yaml.safe_load((CONFIG / "compose.yaml").read_text())
 SERVICES = COMPOSE["services"]

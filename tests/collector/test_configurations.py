@@ -7,8 +7,9 @@ import subprocess
 
 import pytest
 import yaml
-from collector import BIN, CONFIG, Collector
+from collector import Collector
 from generated import collector_files
+from programs import BIN, CONFIG
 
 from otel_usage import apps
 

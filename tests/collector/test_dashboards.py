@@ -9,8 +9,9 @@ import time
 import pytest
 import yaml
 from clickhouse import Store
-from collector import CONFIG, Collector, Prometheus, wait_for
+from collector import Collector
 from otlp import add_report, request
+from programs import CONFIG, Prometheus, wait_for
 
 from otel_usage import apps
 

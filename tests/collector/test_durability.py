@@ -11,8 +11,9 @@ import threading
 import time
 
 import pytest
-from collector import BIN, CONFIG, Collector, Jaeger, wait_for
+from collector import Collector
 from otlp import found, request
+from programs import BIN, CONFIG, Jaeger, wait_for
 
 from otel_usage.insights.reader import read
 

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import pytest
-from collector import Collector, wait_for
+from collector import Collector
 from hypothesis import given, settings, strategies
 from otlp import add_report, as_json, found, request, shown
+from programs import wait_for
 from real_report import PROTOCOLS, report
 
 from otel_usage import apps

@@ -6,10 +6,10 @@ import contextlib
 import time
 
 import pytest
-from collector import wait_for
 from nginx import Nginx, is_cut
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2_grpc import TraceServiceStub
 from otlp import found, request
+from programs import wait_for
 from refusals import REFUSALS, refusals
 from sender import Relay, left
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 import time
 
 import pytest
-from collector import Collector, Kafka, wait_for
+from collector import Collector
 from otlp import found, request
+from programs import Kafka, wait_for
 from real_report import report
 
 from otel_usage.insights.reader import read

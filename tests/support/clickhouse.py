@@ -6,7 +6,7 @@ import json
 import re
 import signal
 
-from collector import BIN, CONFIG
+from programs import BIN, CONFIG
 
 MASK = signal.pthread_sigmask(signal.SIG_BLOCK, [])
 from chdb.session import Session  # noqa: E402 -- it blocks SIGPIPE, for the programs that other tests start as well

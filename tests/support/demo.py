@@ -14,8 +14,8 @@ import time
 from collections import Counter
 from pathlib import Path
 
-from collector import BIN, CONFIG, Jaeger, Program, fetch, wait_for
 from otlp import request
+from programs import BIN, CONFIG, Jaeger, Program, fetch, wait_for
 
 from otel_usage.insights.reader import read
 from otel_usage.integrations.vllm import APP

@@ -12,7 +12,7 @@ from pathlib import Path
 import h2.config
 import h2.connection
 import h2.events
-from collector import CONFIG, PATIENCE, Program, free_ports
+from programs import CONFIG, PATIENCE, Program, free_ports
 
 TEMPORARY = ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
 EXPORT = "/opentelemetry.proto.collector.trace.v1.TraceService/Export"
