@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
+from xml.etree import ElementTree
 
 import pytest
 import yaml
@@ -57,11 +59,26 @@ def test_grafana_asks_nobody_and_has_no_default_password():
 
     assert environment["GF_SECURITY_DISABLE_INITIAL_ADMIN_CREATION"] == "true"
     assert "GF_SECURITY_ADMIN_PASSWORD" not in environment
-    assert {name: value for name, value in environment.items() if "ANALYTICS" in name or "NEWS" in name} == {
+    assert {name: value for name, value in environment.items() if re.search("ANALYTICS|NEWS|PLUGINS|GRAVATAR|SNAPSHOTS", name)} == {
         "GF_ANALYTICS_REPORTING_ENABLED": "false", "GF_ANALYTICS_CHECK_FOR_UPDATES": "false",
         "GF_ANALYTICS_CHECK_FOR_PLUGIN_UPDATES": "false", "GF_ANALYTICS_FEEDBACK_LINKS_ENABLED": "false",
-        "GF_NEWS_NEWS_FEED_ENABLED": "false",
+        "GF_NEWS_NEWS_FEED_ENABLED": "false", "GF_SECURITY_DISABLE_GRAVATAR": "true", "GF_SNAPSHOTS_EXTERNAL_ENABLED": "false",
+        "GF_PLUGINS_PREINSTALL_SYNC": "grafana-clickhouse-datasource@4.14.0", "GF_PLUGINS_PREINSTALL_AUTO_UPDATE": "false",
+        "GF_PLUGINS_DISABLE_PLUGINS": "grafana-lokiexplore-app,grafana-pyroscope-app,grafana-exploretraces-app,grafana-metricsdrilldown-app",
+        "GF_PLUGINS_PUBLIC_KEY_RETRIEVAL_DISABLED": "true", "GF_PLUGINS_PLUGIN_ADMIN_ENABLED": "false",
     }  # fmt: skip
+
+
+def test_grafana_may_only_read_the_usage_tables():
+    """Any statement can be sent through its data source, by whoever may look: it must be one that changes nothing."""
+    users = ElementTree.parse(CONFIG / "clickhouse" / "users.xml")
+    sources = yaml.safe_load((CONFIG / "grafana/provisioning/datasources/otel_usage.yaml").read_text())["datasources"]
+    (user,) = (source["jsonData"]["username"] for source in sources if source["uid"] == "clickhouse")
+    profile = users.findtext(f"users/{user}/profile")
+
+    assert [grant.text for grant in users.findall(f"users/{user}/grants/query")] == ["GRANT SELECT ON otel_usage.*"]
+    assert users.findtext(f"profiles/{profile}/readonly") == "2"
+    assert "./clickhouse/users.xml:/etc/clickhouse-server/users.d/otel_usage.xml:ro" in SERVICES["clickhouse"]["volumes"]
 
 
 def test_settings_are_those_that_the_configurations_read():
