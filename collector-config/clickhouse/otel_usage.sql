@@ -220,7 +220,8 @@ SELECT
 FROM otel_usage.heartbeats
 GROUP BY app, run;
 
--- How many reports of a day had each value, by version and GPU. It stays when the reports have gone.
+-- How many reports of a day had each value, by version and GPU; how many there were in all stands at service.name.
+-- It stays when the reports have gone.
 CREATE TABLE IF NOT EXISTS otel_usage.daily
 (
     day Date,
@@ -251,5 +252,5 @@ SELECT
     now() AS counted
 FROM otel_usage.reports
 ARRAY JOIN mapKeys(attributes) AS attribute, mapValues(attributes) AS value
-WHERE received >= today() - 28 AND attribute NOT IN ('service.name', 'service.instance.id')
+WHERE received >= today() - 28 AND attribute != 'service.instance.id'
 GROUP BY day, app, service_version, otel_usage_gpu_model, attribute, value;

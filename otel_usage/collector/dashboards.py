@@ -6,23 +6,42 @@ import json
 from typing import TYPE_CHECKING
 
 from otel_usage.collector import count
-from otel_usage.collector.clickhouse import column
-from otel_usage.collector.panels import CLICKHOUSE, arranged, bars, curves, gauge, lines, number, row, table
+from otel_usage.collector.panels import (
+    arranged,
+    asked,
+    bars,
+    curves,
+    days,
+    gauge,
+    listed,
+    number,
+    row,
+    table,
+)
+from otel_usage.collector.statements import Statements, choices
+from otel_usage.environment import EnvironmentFact
 from otel_usage.table import HARDWARE, SERVICE_VERSION
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
     from otel_usage.app import App
     from otel_usage.collector.panels import Panel
-    from otel_usage.facts import Attribute
+    from otel_usage.facts import Attribute, Fact
 
-WHERE = "$__timeFilter(time) AND app IN (${app:singlequote})"
-DAYS = "day >= toDate($__fromTime) AND day <= toDate($__toTime) AND app IN (${app:singlequote})"
 ACCEPTED = 'otelcol_receiver_accepted_spans{receiver="otlp/public"}'
 REFUSED = " + ".join(
     f'sum(rate(otelcol_receiver_{what}_spans{{receiver="otlp/public"}}[$__rate_interval]))'
     for what in ("refused", "failed")
+)
+# What it sends to itself, over the second hop, is not sent yet. Of failures there is no series before the first.
+SENT, LOST, FULL = (
+    f'sum by (exporter) (rate(otelcol_exporter_{what}_spans{{exporter!="otlp_http/hop"}}[$__rate_interval])){otherwise}'
+    for what, otherwise in (
+        ("sent", ""),
+        ("send_failed", " or 0 * sum by (exporter) (otelcol_exporter_queue_size)"),
+        ("enqueue_failed", " or 0 * sum by (exporter) (otelcol_exporter_queue_size)"),
+    )
 )
 LAST = f"time() - max(max_over_time((timestamp(rate({ACCEPTED}[1m]) > 0))[1d:15s]))"
 CURVES = (
@@ -32,7 +51,9 @@ CURVES = (
     ("Dropped, a second", "reqps",
      'sum by (filter) (rate(otelcol_processor_filter_spans_filtered{filter!="filter/reports"}[$__rate_interval]))',
      "filter/contract: it was no report; filter/types: must stay 0"),
-    ("Sent, a second", "reqps", "sum by (exporter) (rate(otelcol_exporter_sent_spans[$__rate_interval]))", ""),
+    ("Sent, a second", "reqps", SENT, ""),
+    ("Lost, a second", "reqps", LOST, "a store refused it for good; must stay 0"),
+    ("Not queued, a second", "reqps", FULL, "the queue is full, or its disk: clients are told to come again"),
     ("Waiting for each exporter", "short", "sum by (exporter) (otelcol_exporter_queue_size)", ""),
     ("Queue, how full", "percentunit",
      "max by (exporter) (otelcol_exporter_queue_size / otelcol_exporter_queue_capacity)", "full: clients are refused"),
@@ -40,24 +61,24 @@ CURVES = (
     ("Processor, seconds a second", "short", "sum(rate(otelcol_process_cpu_seconds[$__rate_interval]))", ""),
 )  # fmt: skip
 NOT_SHOWN = "uuid"  # a random id has no distribution
-UPTIME = (
-    "SELECT quantileExactIf(0.5)(uptime / 3600, uptime > 0) AS hours FROM otel_usage.runs "
-    f"WHERE {WHERE.replace('(time)', '(last_seen)')}"
-)
+HOURS = "quantileExactIf(0.5)(uptime / 3600, uptime > 0) AS hours"
+STAY = "from the daily counts, which stay"
+CHOSEN = '{service_name=~"${app:regex}"}'
 
 
 def dashboards(apps: Sequence[App]) -> dict[str, str]:
     """Return the dashboards, by their paths."""
+    all_apps, names = Statements(apps[0]), listed("app", [app.name for app in apps])
+    variables = [names, asked("version", choices(all_apps.version)), asked("gpu", choices(all_apps.gpu))]
     made = {
-        "hardware": ("Hardware", list(_hardware(apps))),
-        "models": ("Models and settings", list(_models(apps))),
-        "collector": ("Collector", list(_collector(apps))),
+        "hardware": ("Hardware", list(_hardware(apps[0], all_apps)), variables),
+        "models": ("Models and settings", list(_models(apps, all_apps)), variables),
+        "collector": ("Collector", list(_collector(apps)), [names]),
     }
     return {f"grafana/dashboards/{name}.json": _dashboard(name, *what) for name, what in made.items()}
 
 
-def _dashboard(name: str, title: str, panels: list[Panel]) -> str:
-    variables = [] if name == "collector" else [_of_app()]
+def _dashboard(name: str, title: str, panels: list[Panel], variables: list[Panel]) -> str:
     board = {
         "uid": f"otel-usage-{name}", "title": title, "tags": ["otel_usage"], "schemaVersion": 39, "version": 1,
         "editable": True, "timezone": "utc", "time": {"from": "now-7d", "to": "now"}, "refresh": "",
@@ -66,72 +87,46 @@ def _dashboard(name: str, title: str, panels: list[Panel]) -> str:
     return json.dumps(board, indent=1) + "\n"
 
 
-def _of_app() -> Panel:
-    """Return the choice of apps that stands above a dashboard."""
-    query = "SELECT DISTINCT app FROM otel_usage.reports ORDER BY app"
-    return {
-        "name": "app", "label": "app", "type": "query", "datasource": CLICKHOUSE, "query": query, "definition": query,
-        "multi": True, "includeAll": True, "refresh": 2, "sort": 1, "current": {"text": "All", "value": "$__all"},
-    }  # fmt: skip
+def _hardware(app: App, ask: Statements) -> Iterator[Panel]:
+    gpu, *more = (app.columns[key][0] for key in ("gpu_type", "gpu_count", "provider"))
+    yield number("Reports", ask.reports("count() AS reports"))
+    yield number("Reports with a GPU", ask.reports(f"countIf({ask.gpus} > 0) AS reports"))
+    yield number("GPUs", ask.reports(f"sum({ask.gpus}) AS gpus"))
+    yield number("Median uptime, hours", ask.runs(HOURS))
+    yield days("GPU types, by day", ask.days(gpu), STAY)
+    yield table("GPU types, their number and cloud", ask.together(gpu, *more))
+    facts = {a.name: (a, why) for a, why in _reasons(app, HARDWARE) if a not in app.columns[NOT_SHOWN]}
+    yield from (bars(a.name, ask.values(a), why) for a, why in facts.values())
 
 
-def _hardware(apps: Sequence[App]) -> Iterator[Panel]:
-    yield number("Reports", _reports("count() AS reports"))
-    yield number("Reports with a GPU", _reports("countIf(otel_usage_gpu_count > 0) AS reports"))
-    yield number("GPUs", _reports("sum(otel_usage_gpu_count) AS gpus"))
-    yield number("Median uptime, hours", UPTIME)
-    yield lines("GPU types, by day", _by_day(apps[0].columns["gpu_type"][0]), "from the daily counts, which stay")
-    yield table(
-        "GPU types, their number and cloud", _crossed("otel_usage_gpu_model", "otel_usage_gpu_count", "cloud_provider")
-    )
-    facts = {a.name: (a, fact.why) for fact in HARDWARE if fact.key != NOT_SHOWN for a in apps[0].columns[fact.key]}
-    yield from (_of_fact(attribute, why, WHERE) for attribute, why in facts.values())
-
-
-def _models(apps: Sequence[App]) -> Iterator[Panel]:
-    yield lines("Versions, by day", _by_day(SERVICE_VERSION), "from the daily counts, which stay")
-    yield table("GPU types by version", _crossed("service_version", "otel_usage_gpu_model"))
-    for key in (apps[0].version_key, "context", "source"):
-        yield _of_fact(apps[0].columns[key][0], apps[0].rows[key].why, WHERE)
+def _models(apps: Sequence[App], ask: Statements) -> Iterator[Panel]:
+    first = apps[0]
+    yield days("Versions, by day", ask.days(SERVICE_VERSION), STAY)
+    yield table("GPU types by version", ask.together(SERVICE_VERSION, first.columns["gpu_type"][0]))
+    about_run = _reasons(first, (first.rows[key] for key in (first.version_key, "context", "source")))
+    yield from (bars(a.name, ask.values(a), why) for a, why in about_run)
     for app in apps:
         yield row(app.name)
-        where = f"$__timeFilter(time) AND app = '{app.name}'"
-        for fact in app.facts:
-            if fact.on == "report":
-                yield from (_of_fact(attribute, fact.why, where) for attribute in app.columns[fact.key])
+        yield from _declared(app, Statements(app, alone=True))
 
 
-def _of_fact(attribute: Attribute, why: str, where: str) -> Panel:
-    """Return how many reports had each value of an attribute."""
-    name = column(attribute.name)
-    text = f"formatReadableSize({name})" if attribute.unit == "By" else f"toString({name})"
-    sql = (
-        f"SELECT ifNull({text}, '(none)') AS value, count() AS reports FROM otel_usage.reports WHERE {where} "
-        "GROUP BY value ORDER BY reports DESC, value LIMIT 20"
-    )
-    return bars(attribute.name, sql, why)
+def _declared(app: App, ask: Statements) -> Iterator[Panel]:
+    """Yield the panels of what an app declares: closed sets by day too, and what its runs tell by heartbeats."""
+    reported = list(_reasons(app, (fact for fact in app.facts if fact.on == "report")))
+    for attribute, why in sorted(reported, key=lambda one: one[0].values is None):
+        yield bars(attribute.name, ask.values(attribute), why)
+        if attribute.values is not None:
+            yield days(f"{attribute.name}, by day", ask.days(attribute), STAY)
+    for attribute, why in _reasons(app, (fact for fact in app.facts if fact.on == "heartbeat")):
+        draw = number if attribute.type in (int, float) else bars
+        yield draw(attribute.name, ask.told(attribute), why)
 
 
-def _by_day(attribute: Attribute) -> str:
-    """Return the statement for the ten most frequent values of an attribute over the days."""
-    source = f"otel_usage.daily FINAL WHERE {DAYS} AND attribute = '{attribute.name}'"
-    top = f"SELECT value FROM {source} GROUP BY value ORDER BY sum(reports) DESC, value LIMIT 10"
-    return (
-        f"SELECT toDateTime(day) AS time, value, sum(reports) AS reports FROM {source} AND value IN ({top}) "
-        "GROUP BY time, value ORDER BY time, value"
-    )
-
-
-def _reports(what: str) -> str:
-    return f"SELECT {what} FROM otel_usage.reports WHERE {WHERE}"
-
-
-def _crossed(*columns: str) -> str:
-    """Return the statement for the most frequent combinations of some columns."""
-    names = ", ".join(columns)
-    shown = ", ".join(f"ifNull(toString({name}), '(none)') AS {name}" for name in columns)
-    counted = f"SELECT {names}, count() AS reports FROM otel_usage.reports WHERE {WHERE} GROUP BY {names}"
-    return f"SELECT {shown}, reports FROM ({counted}) ORDER BY reports DESC, {names} LIMIT 50"
+def _reasons(app: App, facts: Iterable[Fact]) -> Iterator[tuple[Attribute, str]]:
+    """Yield each attribute of some facts, and why it is collected: a variable for its own reason."""
+    for fact in facts:
+        parts = fact.variables if isinstance(fact, EnvironmentFact) else [fact] * len(app.columns[fact.key])
+        yield from ((a, part.why) for a, part in zip(app.columns[fact.key], parts, strict=True))
 
 
 def _collector(apps: Sequence[App]) -> Iterator[Panel]:
@@ -143,7 +138,7 @@ def _collector(apps: Sequence[App]) -> Iterator[Panel]:
         yield curves(title, expression, unit, why)
     yield row("Reports since the collector started")
     for title, name in (("Versions", "reports"), ("Heartbeats, by version", "heartbeats")):
-        yield curves(title, f"sum by (service_name, service_version) (otel_usage_{name}_total)")
+        yield curves(title, f"sum by (service_name, service_version) (otel_usage_{name}_total{CHOSEN})")
     for one in count.counts(apps):
-        expression = f"topk(20, sum by ({one.key}) (otel_usage_reports_by_{one.key}_total))"
+        expression = f"topk(20, sum by ({one.key}) (otel_usage_reports_by_{one.key}_total{CHOSEN}))"
         yield curves(one.key, expression, why="what the project does not know is other")

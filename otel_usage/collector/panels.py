@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 CLICKHOUSE = {"type": "grafana-clickhouse-datasource", "uid": "clickhouse"}
 PROMETHEUS = {"type": "prometheus", "uid": "prometheus"}
@@ -18,14 +21,17 @@ def bars(title: str, sql: str, why: str = "") -> Panel:
     return _panel("barchart", title, _sql(sql, TABLE), CLICKHOUSE, why, options=options, width=8, height=9)
 
 
-def lines(title: str, sql: str, why: str = "") -> Panel:
-    """Return a line over time for each value of an answer."""
-    return _panel("timeseries", title, _sql(sql, SERIES), CLICKHOUSE, why, width=12, height=9)
+def days(title: str, sql: str, why: str = "", width: int = 16) -> Panel:
+    """Return a bar for each day of an answer, made of its values."""
+    stacked = {"drawStyle": "bars", "fillOpacity": 80, "stacking": {"mode": "normal", "group": "A"}}
+    made = _panel("timeseries", title, _sql(sql, SERIES), CLICKHOUSE, why, width=width, height=9)
+    made["fieldConfig"]["defaults"] |= {"custom": stacked, "displayName": "${__field.labels.value}"}
+    return made
 
 
-def table(title: str, sql: str, why: str = "") -> Panel:
+def table(title: str, sql: str, why: str = "", width: int = 8) -> Panel:
     """Return an answer as it is."""
-    return _panel("table", title, _sql(sql, TABLE), CLICKHOUSE, why, width=12, height=9)
+    return _panel("table", title, _sql(sql, TABLE), CLICKHOUSE, why, width=width, height=9)
 
 
 def number(title: str, sql: str, why: str = "") -> Panel:
@@ -35,14 +41,29 @@ def number(title: str, sql: str, why: str = "") -> Panel:
 
 def curves(title: str, expression: str, unit: str = "short", why: str = "") -> Panel:
     """Return what Prometheus has over time, a line for each series."""
-    target = {"refId": "A", "expr": expression}
+    target = {"refId": "A", "expr": expression, "legendFormat": "__auto"}
     return _panel("timeseries", title, target, PROMETHEUS, why, unit=unit, width=12, height=8)
 
 
 def gauge(title: str, expression: str, unit: str = "short", why: str = "") -> Panel:
     """Return what Prometheus has now, as one number."""
-    target = {"refId": "A", "expr": expression, "instant": True}
+    target = {"refId": "A", "expr": expression, "legendFormat": "__auto", "instant": True, "range": False}
     return _panel("stat", title, target, PROMETHEUS, why, unit=unit, width=6, height=4)
+
+
+def listed(name: str, values: Sequence[str]) -> Panel:
+    """Return the choice of some values that stands above a dashboard."""
+    return _variable(name, type="custom", query=",".join(values))
+
+
+def asked(name: str, sql: str) -> Panel:
+    """Return the choice of the values that ClickHouse answers with."""
+    return _variable(name, type="query", datasource=CLICKHOUSE, query=sql, definition=sql, refresh=2)
+
+
+def _variable(name: str, **more: object) -> Panel:
+    current = {"text": ["All"], "value": ["$__all"]}
+    return {"name": name, "label": name, "multi": True, "includeAll": True, "current": current, **more}
 
 
 def row(title: str) -> Panel:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import subprocess
-from xml.etree import ElementTree
+from xml.etree import ElementTree as ET
 
 import pytest
 import yaml
@@ -71,7 +71,7 @@ def test_grafana_asks_nobody_and_has_no_default_password():
 
 def test_grafana_may_only_read_the_usage_tables():
     """Any statement can be sent through its data source, by whoever may look: it must be one that changes nothing."""
-    users = ElementTree.parse(CONFIG / "clickhouse" / "users.xml")
+    users = ET.parse(CONFIG / "clickhouse" / "users.xml")
     sources = yaml.safe_load((CONFIG / "grafana/provisioning/datasources/otel_usage.yaml").read_text())["datasources"]
     (user,) = (source["jsonData"]["username"] for source in sources if source["uid"] == "clickhouse")
     profile = users.findtext(f"users/{user}/profile")

@@ -14,6 +14,8 @@ from otlp import add_report, request
 from programs import CONFIG, Prometheus, wait_for
 
 from otel_usage import apps
+from otel_usage.collector import generated
+from otel_usage.environment import EnvironmentFact
 
 REPORTS = (
     *({"service.version": "0.32.0", "otel_usage.gpu.model": "NVIDIA L4", "otel_usage.gpu.count": 2, "cloud.provider": "gcp",
@@ -29,12 +31,15 @@ EXPECTED = {
     ("Hardware", "Median uptime, hours"): [{"hours": 0.5}],
     ("Hardware", "otel_usage.gpu.model"): [{"value": "NVIDIA L4", "reports": 3}, {"value": "NVIDIA H200", "reports": 2}, {"value": "(none)", "reports": 1}],
     ("Hardware", "otel_usage.gpu.count"): [{"value": "2", "reports": 3}, {"value": "8", "reports": 2}, {"value": "(none)", "reports": 1}],
-    ("Hardware", "otel_usage.memory.limit"): [{"value": "(none)", "reports": 3}, {"value": "64.00 GiB", "reports": 3}],
+    ("Hardware", "otel_usage.memory.limit"): [{"value": "64.00 GiB", "reports": 3}, {"value": "(none)", "reports": 3}],
     ("Hardware", "GPU types, their number and cloud"): [
-        {"otel_usage_gpu_model": "NVIDIA L4", "otel_usage_gpu_count": "2", "cloud_provider": "gcp", "reports": 3},
-        {"otel_usage_gpu_model": "NVIDIA H200", "otel_usage_gpu_count": "8", "cloud_provider": "aws", "reports": 2},
-        {"otel_usage_gpu_model": "(none)", "otel_usage_gpu_count": "(none)", "cloud_provider": "(none)", "reports": 1},
+        {"otel_usage.gpu.model": "NVIDIA L4", "otel_usage.gpu.count": "2", "cloud.provider": "gcp", "reports": 3},
+        {"otel_usage.gpu.model": "NVIDIA H200", "otel_usage.gpu.count": "8", "cloud.provider": "aws", "reports": 2},
+        {"otel_usage.gpu.model": "(none)", "otel_usage.gpu.count": "(none)", "cloud.provider": "(none)", "reports": 1},
     ],
+    ("Hardware", "GPU types, by day"): {"NVIDIA L4": 3, "NVIDIA H200": 2, "(none)": 1},
+    ("Models and settings", "Versions, by day"): {"0.32.0": 3, "0.33.0": 3},
+    ("Models and settings", "vllm.config.quantization, by day"): {"awq": 3, "(none)": 2, "fp8": 1},
     ("Models and settings", "service.version"): [{"value": "0.32.0", "reports": 3}, {"value": "0.33.0", "reports": 3}],
     ("Models and settings", "vllm.model.architecture"): [{"value": "OPTForCausalLM", "reports": 3}, {"value": "Qwen3ForCausalLM", "reports": 2}, {"value": "(none)", "reports": 1}],
     ("Models and settings", "vllm.config.quantization"): [{"value": "awq", "reports": 3}, {"value": "(none)", "reports": 2}, {"value": "fp8", "reports": 1}],
@@ -42,29 +47,39 @@ EXPECTED = {
 }  # fmt: skip
 
 
-def boards():
-    """Return the committed dashboards."""
-    return [json.loads(path.read_text()) for path in sorted((CONFIG / "grafana" / "dashboards").glob("*.json"))]
+def boards(directory=CONFIG):
+    """Return the dashboards that stand in a directory, by default the committed ones."""
+    return [json.loads(path.read_text()) for path in sorted((directory / "grafana" / "dashboards").glob("*.json"))]
 
 
-def queries(kind):
+def queries(kind, directory=CONFIG):
     """Return each query of a kind, as (dashboard, panel, text)."""
     return [
         (board["title"], panel["title"], target[kind])
-        for board in boards()
+        for board in boards(directory)
         for panel in board["panels"]
         for target in panel.get("targets", ())
         if kind in target
     ]
 
 
-def of_now(sql):
-    """Return a statement with Grafana's macros written out, as its ClickHouse source does: the last two days, one app."""
+def of_now(sql, **chosen):
+    """Return a statement as its ClickHouse source writes it out: of the last two days, vLLM's, and all or what is chosen."""
     since, until = "toDateTime(now() - 172800)", "toDateTime(now() + 60)"
+    sql = re.sub(r"\$__conditionalAll\((.*? IN \(\S+\)), \$(\w+)\)", lambda found: found[1] if found[2] in chosen else "1=1", sql)
     sql = re.sub(r"\$__timeFilter\((\w+)\)", rf"\1 >= {since} AND \1 <= {until}", sql)
-    sql = sql.replace("$__fromTime", since).replace("$__toTime", until).replace("${app:singlequote}", "'vllm'")
+    sql = sql.replace("$__fromTime", since).replace("$__toTime", until)
+    for name, value in {"app": "vllm", **chosen}.items():
+        sql = sql.replace(f"${{{name}:singlequote}}", f"'{value}'")
     assert "$" not in sql
     return sql
+
+
+def answer(store, sql, **chosen):
+    """Return the rows of a statement, and of one by day the reports of each value."""
+    rows = store.query(of_now(sql, **chosen))
+    assert len({row.pop("time") for row in rows if "time" in row}) <= 1
+    return {row["value"]: row["reports"] for row in rows} if " AS time" in sql else rows
 
 
 def sent():
@@ -95,9 +110,11 @@ def test_each_declared_fact_has_a_panel_that_says_why_it_is_collected():
     """From the table: a new row is a new panel."""
     described = {panel["title"]: panel["description"] for board in boards() for panel in board["panels"] if panel["type"] == "barchart"}
     app = apps.load("vllm")
-    wanted = {a.name: fact.why for fact in app.facts if fact.on == "report" for a in app.columns[fact.key]}
+    wanted = {a.name: fact.why for fact in app.facts if len(app.columns[fact.key]) == 1 for a in app.columns[fact.key]}
+    variables = {f"vllm.env.{one.key}": one.why for fact in app.facts if isinstance(fact, EnvironmentFact) for one in fact.variables}
 
-    assert wanted.items() <= described.items()
+    assert {**wanted, **variables}.items() <= described.items()
+    assert len(variables) == 5
 
 
 @pytest.mark.slow
@@ -109,16 +126,50 @@ def test_each_statement_gives_the_numbers_that_were_sent(gateway, tmp_path):
         store.insert(gateway.requests)
         store.count_days()
         store.query("SET readonly = 2")  # as Grafana's user
-        answers = {(board, panel): store.query(of_now(sql)) for board, panel, sql in queries("rawSql")}
-        variables = {board["title"]: [store.query(one["query"]) for one in board["templating"]["list"]] for board in boards()}
+        answers = {(board, panel): answer(store, sql) for board, panel, sql in queries("rawSql")}
+        chosen = {(board, panel): answer(store, sql, version="0.33.0", gpu="(none)") for board, panel, sql in queries("rawSql")}
+        variables = {one["name"]: [row["value"] for row in store.query(of_now(one["query"]))]
+                     for board in boards() for one in board["templating"]["list"] if one["type"] == "query"}  # fmt: skip
     finally:
         store.close()
-    by_day = [(row["value"], row["reports"]) for row in answers["Hardware", "GPU types, by day"]]
 
     assert {name: answers[name] for name in EXPECTED} == EXPECTED
-    assert by_day == [("NVIDIA H200", 2), ("NVIDIA L4", 3)]
     assert [name for name, rows in answers.items() if not rows] == []
-    assert variables == {"Hardware": [[{"app": "vllm"}]], "Models and settings": [[{"app": "vllm"}]], "Collector": []}
+    assert chosen["Hardware", "Reports"] == [{"reports": 1}]
+    assert chosen["Models and settings", "vllm.config.quantization"] == [{"value": "fp8", "reports": 1}]
+    assert chosen["Models and settings", "vllm.config.quantization, by day"] == {"fp8": 1}
+    assert variables == {"version": ["0.32.0", "0.33.0"], "gpu": ["(none)", "NVIDIA H200", "NVIDIA L4"]}
+
+
+@pytest.mark.slow
+def test_dashboards_of_two_apps_show_each_its_own(tmp_path, start, made_up_app):
+    """Written for both, and run on what their gateway took: no panel counts another's reports, heartbeats are summed."""
+    for path, text in generated([made_up_app, apps.load("vllm")]).items():
+        (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / path).write_text(text)
+    gateway = start(Collector(tmp_path, tmp_path / "gateway.yaml", JAEGER_OTLP="127.0.0.1:9"))
+    ours = {"service.name": "myengine", "myengine.config.quantization": "gptq", "myengine.config.batch": 16}
+    made = request(*REPORTS, *(({**ours, "myengine.env.MYENGINE_FAST": True},) * 2))
+    for run, served in (("5be557ae-ae32-47db-958b-18a1c1cb19f1", 5), ("5be557ae-ae32-47db-958b-18a1c1cb19f1", 9), ("aaaaaaaa-ae32-47db-958b-18a1c1cb19f1", 40)):
+        add_report(made, {**ours, "service.instance.id": run}, {"otel_usage.uptime": 600, "myengine.runtime.requests": served}, name="otel_usage.heartbeat")
+    assert gateway.post(made.SerializeToString()) == 200
+    store = Store(tmp_path / "store", tmp_path / "clickhouse" / "otel_usage.sql")
+    try:
+        store.insert(gateway.requests)
+        store.count_days()
+        found = {(board, panel): answer(store, sql, app="myengine") for board, panel, sql in queries("rawSql", tmp_path)}
+    finally:
+        store.close()
+
+    assert found["Hardware", "Reports"] == [{"reports": 2}]
+    assert found["Models and settings", "myengine.config.quantization"] == [{"value": "gptq", "reports": 2}]
+    assert found["Models and settings", "myengine.config.batch"] == [{"value": "16", "reports": 2}]
+    assert found["Models and settings", "myengine.env.MYENGINE_FAST"] == [{"value": "true", "reports": 2}]
+    assert found["Models and settings", "myengine.config.quantization, by day"] == {"gptq": 2}
+    assert found["Models and settings", "myengine.runtime.requests"] == [{"total": 49, "median": 40, "most": 40}]
+    assert found["Models and settings", "vllm.config.quantization"] == [
+        {"value": "awq", "reports": 3}, {"value": "(none)", "reports": 2}, {"value": "fp8", "reports": 1}]  # fmt: skip
+    assert [name for name, rows in found.items() if not rows] == []
 
 
 @pytest.mark.slow
@@ -129,7 +180,8 @@ def test_each_expression_gives_the_numbers_of_the_gateway(tmp_path, start):
     made = sent()
     made.resource_spans[5].scope_spans[0].spans[0].events.add(name="x")
     assert gateway.post(made.SerializeToString()) == 200
-    asked = {panel: expression.replace("$__rate_interval", "30s") for _, panel, expression in queries("expr")}
+    asked = {panel: expression.replace("$__rate_interval", "30s").replace("${app:regex}", "vllm")
+             for _, panel, expression in queries("expr")}  # fmt: skip
     wait_for(lambda: prometheus.query(asked["Accepted, in all"]))
     assert gateway.post(request(*REPORTS[:3]).SerializeToString()) == 200
     last = wait_for(lambda: prometheus.query(asked["Since the last report"]))
@@ -145,5 +197,7 @@ def test_each_expression_gives_the_numbers_of_the_gateway(tmp_path, start):
     assert found["model_architecture"] == {("OPTForCausalLM",): 6, ("Qwen3ForCausalLM",): 2}
     assert found["Dropped, a second"].keys() == {("filter/contract",), ("filter/types",)}
     assert found["Accepted, a second"]["http",] > 0
+    assert found["Sent, a second"].keys() == {("file/usage",)}
+    assert found["Lost, a second"] == found["Not queued, a second"] == {("otlp_grpc/jaeger",): 0}
     assert float(last[0]["value"][1]) < 60
     assert [panel for panel, rows in found.items() if not rows] == []
