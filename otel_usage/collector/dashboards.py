@@ -95,8 +95,10 @@ def _hardware(app: App, ask: Statements) -> Iterator[Panel]:
     yield number("Median uptime, hours", ask.runs(HOURS))
     yield days("GPU types, by day", ask.days(gpu), STAY)
     yield table("GPU types, their number and cloud", ask.together(gpu, *more))
-    facts = {a.name: (a, why) for a, why in _reasons(app, HARDWARE) if a not in app.columns[NOT_SHOWN]}
-    yield from (bars(a.name, ask.values(a), why) for a, why in facts.values())
+    reasons: dict[Attribute, list[str]] = {}  # the runtimes of all vendors share their attributes
+    for attribute, why in _reasons(app, (fact for fact in HARDWARE if fact.key != NOT_SHOWN)):
+        reasons.setdefault(attribute, []).append(why)
+    yield from (bars(a.name, ask.values(a), "; ".join(whys)) for a, whys in reasons.items())
 
 
 def _models(apps: Sequence[App], ask: Statements) -> Iterator[Panel]:

@@ -140,28 +140,38 @@ class Jaeger(Program):
 
 
 class Kafka(Program):
-    """A real Kafka broker, alone, with the topic of the usage spans."""
+    """A real Kafka broker with the settings of compose.yaml, which its image takes as properties, and with its topic."""
 
     def __init__(self, directory):
+        import yaml  # what is not there for `make demo`
+
         broker, controller = free_ports(2)
         self.brokers = f"127.0.0.1:{broker}"
+        self._places = {"0.0.0.0:9092": self.brokers, "kafka:9092": self.brokers, "/var/lib/kafka/data": f"{directory}/kafka",
+                        "localhost:9093": f"127.0.0.1:{controller}"}  # fmt: skip
+        services = yaml.safe_load((CONFIG / "compose.yaml").read_text())["services"]
+        settings = {**services["kafka"]["environment"], "KAFKA_GROUP_INITIAL_REBALANCE_DELAY_MS": 0}
         self._properties = Path(directory) / "server.properties"
         self._properties.write_text(
-            f"process.roles=broker,controller\nnode.id=1\ncontroller.quorum.voters=1@127.0.0.1:{controller}\n"
-            f"listeners=PLAINTEXT://127.0.0.1:{broker},CONTROLLER://127.0.0.1:{controller}\n"
-            f"controller.listener.names=CONTROLLER\nadvertised.listeners=PLAINTEXT://127.0.0.1:{broker}\n"
-            f"log.dirs={directory}/kafka\noffsets.topic.replication.factor=1\ngroup.initial.rebalance.delay.ms=0\n"
-            "transaction.state.log.replication.factor=1\ntransaction.state.log.min.isr=1\nnum.partitions=2\n"
+            "".join(
+                f"{name.removeprefix('KAFKA_').lower().replace('_', '.')}={self._here(str(value))}\n"
+                for name, value in settings.items()
+            )
         )
+        self._topic = self._here(services["topic"]["command"]).split()[1:]
         self._java = ["java", "-Xmx512m", "-cp", f"{BIN.parent / 'kafka'}/*"]
         super().__init__(directory, "kafka", [*self._java, "kafka.Kafka", self._properties])
+
+    def _here(self, text):
+        for there, here in self._places.items():
+            text = text.replace(there, here)
+        return text
 
     def start(self):
         """Format its directory, start it and create the topic."""
         self._run("kafka.tools.StorageTool", "format", "-t", "MkU3OEVBNTcwNTJENDM2Qk", "-c", self._properties)
         super().start()
-        self._run("org.apache.kafka.tools.TopicCommand", "--bootstrap-server", self.brokers, "--create",
-                  "--topic", "otel_usage_spans", "--partitions", "2")  # fmt: skip
+        self._run("org.apache.kafka.tools.TopicCommand", *self._topic)
         return self
 
     def _run(self, *arguments):
