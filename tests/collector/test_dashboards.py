@@ -15,6 +15,7 @@ from programs import CONFIG, Prometheus, wait_for
 
 from otel_usage import apps
 from otel_usage.collector import generated
+from otel_usage.collector.statements import Statements
 from otel_usage.environment import EnvironmentFact
 
 REPORTS = (
@@ -201,3 +202,22 @@ def test_each_expression_gives_the_numbers_of_the_gateway(tmp_path, start):
     assert found["Lost, a second"] == found["Not queued, a second"] == {("otlp_grpc/jaeger",): 0}
     assert float(last[0]["value"][1]) < 60
     assert [panel for panel, rows in found.items() if not rows] == []
+
+
+def test_what_is_not_among_the_ten_most_frequent_of_a_day_is_the_rest(tmp_path):
+    """And what has no value is none: together they are all reports of the day."""
+    app = apps.load("vllm")
+    attribute = app.columns["model_architecture"][0]
+    counts = {f"'{attribute.name}', 'Model{number}'": 20 - number for number in range(12)} | {"'service.name', 'vllm'": 200}
+    store = Store(tmp_path / "store")
+    try:
+        for one, reports in counts.items():
+            store.query(
+                "INSERT INTO otel_usage.daily (day, app, service_version, otel_usage_gpu_model, attribute, value, reports) "
+                f"VALUES (today(), 'vllm', '0.32.0', '(none)', {one}, {reports})"
+            )
+        found = answer(store, Statements(app).days(attribute))
+    finally:
+        store.close()
+
+    assert found == {**{f"Model{number}": 20 - number for number in range(10)}, "(rest)": 19, "(none)": 26}
