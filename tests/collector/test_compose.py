@@ -90,11 +90,14 @@ def test_settings_are_those_that_the_configurations_read():
 
 
 @pytest.mark.slow
-def test_prometheus_finds_nothing_wrong_with_its_file_and_scrapes_services_that_there_are():
-    """By its own tool."""
+def test_prometheus_finds_nothing_wrong_with_its_file_and_scrapes_each_page_that_there_is():
+    """By its own tool; each collector's own page, and the counts of those that count."""
     checked = subprocess.run(["promtool", "check", "config", CONFIG / "prometheus.yml"], check=False, capture_output=True, text=True)
     (job,) = yaml.safe_load((CONFIG / "prometheus.yml").read_text())["scrape_configs"]
-    hosts = {target.partition(":")[0] for static in job["static_configs"] for target in static["targets"]}
+    targets = {target for static in job["static_configs"] for target in static["targets"]}
+    texts = {name: (CONFIG / f"{name}.yaml").read_text() for name in ("gateway", "edge", "ingest")}
+    own = {f"{name}:{re.search(r'OWN_METRICS_PORT:-([0-9]+)', text)[1]}" for name, text in texts.items()}
+    counts = {f"{name}:{COMPOSE['x-settings']['OTEL_USAGE_METRICS'].partition(':')[2]}" for name, text in texts.items() if "OTEL_USAGE_METRICS:-" in text}
 
     assert (checked.returncode, checked.stderr) == (0, "")
-    assert hosts <= set(SERVICES)
+    assert targets == own | counts
