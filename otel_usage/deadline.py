@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import _thread
 import threading
+
+from otel_usage.thread import AtRest, park_if_over, start
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -26,10 +27,13 @@ def call(function: Callable[[], Result], seconds: float) -> Result:
             outcome.append(function())
         except BaseException as error:  # noqa: BLE001 -- handed to the caller's thread
             outcome.append(error)
+        park_if_over()
         over.set()
 
-    _thread.start_new_thread(run, ())
-    if not over.wait(seconds):
+    start(run)
+    with AtRest():
+        answered = over.wait(seconds)
+    if not answered:
         message = f"no answer within {seconds:g} s"
         raise TimeoutError(message)
     if isinstance(outcome[0], BaseException):

@@ -8,6 +8,7 @@ import time
 from otel_usage.consent import OFF, ON, config_directory, decide
 from otel_usage.exporters.line import FILE, append_line, read_lines
 from otel_usage.exporters.outcome import STOPPED, Outcome
+from otel_usage.thread import Busy
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -100,14 +101,16 @@ def send(
 
 
 def _attempt(report: Report, destination: Destination, gate: Gate, timeout: float | None) -> Outcome:
-    if destination.kind == "project" and destination.wire == "json":
-        from otel_usage.exporters.sealed import SealedSender  # noqa: PLC0415 -- only where something is sent
-
-        return SealedSender(destination, gate.may_send).send_line(report.line)
     from otel_usage.host import WarningsFiltersKept  # noqa: PLC0415 -- only where something is sent
 
+    if destination.kind == "project" and destination.wire == "json":
+        with Busy():
+            from otel_usage.exporters.sealed import SealedSender  # noqa: PLC0415 -- only where something is sent
+
+        return SealedSender(destination, gate.may_send).send_line(report.line)
     with WarningsFiltersKept():
-        from otel_usage.pipeline import deliver  # noqa: PLC0415 -- 100 ms and more
+        with Busy():
+            from otel_usage.pipeline import deliver  # noqa: PLC0415 -- 100 ms and more
 
         return deliver(report, destination, gate.may_send, timeout=timeout)
 

@@ -8,6 +8,7 @@ from otel_usage.admit import admit, admit_attributes
 from otel_usage.delivery import assign, write
 from otel_usage.parcel import Parcel
 from otel_usage.report import Report
+from otel_usage.thread import Ending
 from otel_usage.worker import jitter
 
 TYPE_CHECKING = False
@@ -94,6 +95,10 @@ class Job:
             self._pending = [Parcel(*pair, self.gate) for pair in self.pairs]
             for parcel in self._pending:
                 parcel.keep()
+        if Ending.begun:  # a later run sends it
+            for parcel in self._pending:
+                parcel.leave()
+            return
         self._pending = [parcel for parcel in self._pending if not parcel.attempt()]
 
     @property

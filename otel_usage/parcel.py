@@ -11,6 +11,7 @@ from otel_usage.delivery import LIMIT, send
 from otel_usage.exporters.outcome import STOPPED
 from otel_usage.report import Report
 from otel_usage.table import HEARTBEAT, REPORT
+from otel_usage.thread import Ending
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -111,7 +112,7 @@ def forget_waiting(app: App) -> None:
 def send_waiting(gate: Gate, name: str) -> None:
     """Send what another run left, if it may be sent; what must not be is deleted unsent."""
     directory = config_directory(gate.app.name)
-    entry = _claimed(directory, name) if directory else None
+    entry = _claimed(directory, name) if directory and not Ending.begun else None
     if entry is None:
         return
     parcel = _restored(gate, entry)

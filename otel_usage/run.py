@@ -8,6 +8,7 @@ import time
 
 from otel_usage.heartbeat import Heartbeat
 from otel_usage.parcel import send_waiting, waiting
+from otel_usage.thread import Ending, wait_until_idle
 from otel_usage.worker import Worker, jitter
 
 TYPE_CHECKING = False
@@ -113,16 +114,19 @@ class Run:
         """
         if self._process != os.getpid():  # a forked child, which runs its parent's exit handlers as well
             return
-        for job in self._jobs:
-            job.hurry()
-        self._wait_for_lines()
+        with Ending():
+            for job in self._jobs:
+                job.hurry()
+            wait_until_idle(self._wait_for_lines())
         if self._heartbeat is not None and (self._heartbeat.beats or self.runtime):
             self._heartbeat.beat(self.runtime, final=True)
 
-    def _wait_for_lines(self) -> None:
+    def _wait_for_lines(self) -> float:
+        """Wait for the lines of all jobs; return until when it would have waited, by the monotonic clock."""
         until = time.monotonic() + WAIT_FOR_LINE
         for job in self._jobs:
             job.written.wait(max(until - time.monotonic(), 0.0))
+        return until
 
 
 def _task(gate: Gate, name: str) -> Callable[[], None]:

@@ -6,10 +6,11 @@ clock that is set, and no machine that sleeps, makes a task late or early by mor
 
 from __future__ import annotations
 
-import _thread
 import os
 import threading
 import time
+
+from otel_usage.thread import Busy, start
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -47,7 +48,7 @@ class Worker:
                 return
             self._alive = True
         try:
-            _thread.start_new_thread(self._run, ())
+            start(self._run, needed=True)
         except RuntimeError:
             self._alive = False
             raise
@@ -64,7 +65,8 @@ class Worker:
         leave_signals_alone()
         while (task := self._next()) is not None:
             try:
-                task()
+                with Busy():
+                    task()
             except Exception as error:  # noqa: BLE001 -- a thread of ours must not print a traceback
                 self._on_error(error)
 

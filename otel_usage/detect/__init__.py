@@ -5,8 +5,9 @@ A detector is a generator of (key, value) pairs, so that what it found before it
 
 from __future__ import annotations
 
-import _thread
 import threading
+
+from otel_usage.thread import Busy, start
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -61,16 +62,17 @@ class Detection:
         self._over = threading.Event()
         for name, detector in detectors.items():
             try:
-                _thread.start_new_thread(self._run, (name, detector))
+                start(self._run, (name, detector), needed=True)
             except RuntimeError:
                 self._failed.add(name)
                 self._finish(name)
 
     def _run(self, name: str, detector: Detector) -> None:
         try:
-            for key, value in detector():
-                if value is not None:
-                    self._found[key] = value
+            with Busy():
+                for key, value in detector():
+                    if value is not None:
+                        self._found[key] = value
         except Exception:  # noqa: BLE001 -- whatever it is, it costs this detector's facts alone
             self._failed.add(name)
         finally:
