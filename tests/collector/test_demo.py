@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 from pathlib import Path
 
 import pytest
@@ -27,6 +28,7 @@ def test_demo_shows_the_real_report_and_the_made_up_ones_and_ends_on_ctrl_c(tmp_
         for line in demo.stdout:
             lines.append(line.strip())
             if line.startswith("Ctrl-C"):
+                time.sleep(0.5)  # nobody is as quick as to interrupt the printing of this line
                 os.killpg(demo.pid, signal.SIGINT)
     status = demo.wait()
     watchdog.cancel()
