@@ -40,8 +40,8 @@ class Nginx(Program):
             ("/etc/nginx/tls/privkey.pem", str(root / "tls.pem")),
             ("listen 443", f"listen 127.0.0.1:{self.port}"),
             ("listen [::]:443", f"listen [::1]:{self.port}"),
-            ("server 127.0.0.1:4318", f"server {gateway.http.partition('//')[2]}"),
-            ("server 127.0.0.1:4317", f"server {gateway.grpc.partition('//')[2]}"),
+            ("server 127.0.0.1:4318;", f"server {gateway.http.partition('//')[2]};"),
+            ("server 127.0.0.1:4317;", f"server {gateway.grpc.partition('//')[2]};"),
             *edits,
         )
         (root / "nginx.conf").write_text(text)
