@@ -10,6 +10,8 @@ import time
 
 import pytest
 
+from otel_usage.exporters.line import read_lines
+
 FAULTS = """
 import errno, os, sys, threading
 import otel_usage.exporters.line, otel_usage.outbox
@@ -136,7 +138,8 @@ def test_what_a_killed_process_could_not_deliver_a_later_one_does(run_python, re
         usage.report()
         usage.flush(20)
     """)  # fmt: skip
-    lines = [json.loads(line) for line in (home / ".config/myengine/usage_stats.json").read_text().splitlines() if line.endswith("}")]
+    written = read_lines(str(home / ".config/myengine/usage_stats.json"))  # the rotated ones too
+    lines = [json.loads(line) for line in written if line.endswith("}\n")]
     waiting = os.listdir(home / ".config/myengine/usage_outbox")
     arrived = {resource["service.instance.id"] for received in receiver.received for resource, _, _ in received.spans}
 
