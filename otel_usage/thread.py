@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from typing import Any, ClassVar
 
 PAUSE = 0.001
+GRACE = 0.005
 
 
 class Ending:
@@ -80,7 +81,7 @@ def wait_until_idle(until: float) -> None:
     """Wait until no thread of ours is busy, or until that time, by the monotonic clock."""
     while _busy() and time.monotonic() < until:
         time.sleep(PAUSE)
-    time.sleep(PAUSE)  # for one that is through with its work, to be gone
+    time.sleep(GRACE)  # for one that is through with its work, to be gone
 
 
 def start(function: Callable[..., None], arguments: tuple[Any, ...] = (), *, needed: bool = False) -> None:

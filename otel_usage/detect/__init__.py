@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import threading
 
-from otel_usage.thread import Busy, start
+from otel_usage.thread import Busy, Ending, start
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -73,6 +73,9 @@ class Detection:
                 for key, value in detector():
                     if value is not None:
                         self._found[key] = value
+                    if Ending.begun:  # the report does without the rest, and the exit waits for this thread
+                        self._failed.add(name)
+                        break
         except Exception:  # noqa: BLE001 -- whatever it is, it costs this detector's facts alone
             self._failed.add(name)
         finally:
