@@ -36,16 +36,17 @@ def union(apps: Iterable[App]) -> list[Attribute]:
 
 def _joined(same: list[Attribute]) -> Attribute:
     first = same[0]
-    if first.pattern and NOT_RE2.search(first.pattern):
+    pattern = "|".join(dict.fromkeys(attribute.pattern for attribute in same if attribute.pattern))
+    if NOT_RE2.search(pattern):
         message = (
             f"{first.name}: the collector's expressions (RE2) know no look-around and no back reference; "
-            f"write its pattern without: {first.pattern}"
+            f"write its pattern without: {pattern}"
         )
         raise PatternError(message)
     values = tuple(dict.fromkeys(value for attribute in same for value in attribute.values or ()))
     if first.name == SERVICE_NAME:
         values = ()  # only those that the collector is told to take get as far as this
-    return Attribute(first.name, first.type, place=first.place, values=values or None, pattern=first.pattern,
+    return Attribute(first.name, first.type, place=first.place, values=values or None, pattern=pattern or None,
                      open=first.open)  # fmt: skip
 
 

@@ -41,6 +41,16 @@ def test_closed_sets_of_a_name_that_apps_share_are_joined():
     assert context.values == ("UNKNOWN_CONTEXT", "A", "B", "C")
 
 
+def test_patterns_of_a_name_that_apps_share_are_both_taken():
+    """Neither app loses what the other one would not report."""
+    apps = [app(name, Fact("kind", str, pattern=pattern, attribute="shared.kind", why="x"))
+            for name, pattern in (("one", "a+"), ("two", "b+"))]  # fmt: skip
+
+    (kind,) = [attribute for attribute in ottl.union(apps) if attribute.name == "shared.kind"]
+
+    assert ottl.allowed(kind) == "^(?:a+|b+|other)$"
+
+
 @pytest.mark.parametrize("pattern", ["a(?=b)", "a(?!b)", "(?<=a)b", "(?<!a)b", r"(a)\1", "(?P<x>a)(?P=x)", "a++", "(?>a)"])
 def test_pattern_that_a_collector_cannot_check_is_named_with_its_cure(pattern):
     """Its engine knows no look-around and no back reference."""
