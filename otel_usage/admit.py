@@ -60,29 +60,29 @@ def admit_attributes(app: App, attributes: Mapping[str, object], place: str) -> 
 def coarsen(attribute: Attribute, value: object) -> tuple[Scalar | None, str | None]:
     """Return the value as it may leave over OTLP, or None, and what was wrong with it.
 
-    A number is rounded to its step; a string outside its closed set or pattern becomes `other`, where
+    A number is rounded to its step, and is absent outside of its bounds; a string outside its closed set or pattern becomes `other`, where
     a closed set's inner name in parentheses is checked alone.
     """
     if type(value) is not attribute.type:
         return None, f"{attribute.name} must be {NAMES[attribute.type]}, not {type(value).__name__}"
     if isinstance(value, str):
         return _coarsen_string(attribute, value)
-    if attribute.step is not None and isinstance(value, (int, float)):
-        coarse = _coarsen_number(value, attribute.step)
-        return coarse, None if coarse is not None else f"{attribute.name} is out of range"
-    return value, None
+    if attribute.minimum is None or attribute.maximum is None:
+        return value, None
+    coarse = _coarsen_number(value, attribute.step) if attribute.minimum <= value <= attribute.maximum else None
+    if coarse is None or not attribute.minimum <= coarse <= attribute.maximum:
+        return None, f"{attribute.name} is not from {attribute.minimum} to {attribute.maximum}"
+    return coarse, None
 
 
-def _coarsen_number(value: float, step: float) -> float | None:
-    """Return the number in steps, None where that does not fit into 64 bits or a double."""
-    try:
-        steps = round(value / step)
-    except OverflowError:
-        return None
+def _coarsen_number(value: float, step: float | None) -> float:
+    """Return the number in steps, and a plain zero for the negative one."""
+    if step is None:
+        return value + 0
+    steps = round(value / step)
     if type(value) is int:
-        coarse = steps * int(step)
-        return coarse if -(2**63) <= coarse < 2**63 else None
-    return round(steps * step, 12)  # twelve digits undo what binary fractions add: 92 * 0.01 is 0.9200000000000001
+        return steps * int(step)
+    return round(steps * step, 12) + 0.0  # 12 digits undo what binary fractions add: 92 * 0.01 is 0.9200000000000001
 
 
 def _coarsen_string(attribute: Attribute, value: str) -> tuple[str | None, str | None]:

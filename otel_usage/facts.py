@@ -17,6 +17,9 @@ LARGEST_DOUBLE = 1.7976931348623157e308
 OTHER = "other"
 IDENTIFIER = r"[A-Za-z0-9_.+-]{1,64}"
 NAMES = {str: "string", int: "int", float: "double", bool: "boolean"}
+# The bounds of a number whose row names none: -1 stands for "unlimited" or "automatic" in many settings.
+LEAST = {int: -1, float: -1e9}
+MOST, MOST_BYTES = 10**9, 2**50
 
 
 class Attribute:
@@ -25,10 +28,12 @@ class Attribute:
     name: its OpenTelemetry name. type: str, int, float or bool. place: "resource" or "span".
     unit: UCUM, such as "By". values: the closed set, if there is one. pattern: a regular
     expression for the whole string. open: why it must be free text. step: numbers are rounded to
-    a multiple of it. clean: (pattern, replacement); what it matches is replaced before the check.
+    a multiple of it. minimum, maximum: the least and the largest number that leaves, by default those of
+    `default_bounds`. clean: (pattern, replacement); what it matches is replaced before the check.
     """
 
-    __slots__ = ("clean", "name", "open", "pattern", "place", "step", "type", "unit", "values")
+    __slots__ = ("clean", "maximum", "minimum", "name", "open", "pattern", "place", "step", "type", "unit",
+                 "values")  # fmt: skip
 
     def __init__(  # noqa: PLR0913 -- a row of the table has that many columns
         self,
@@ -41,11 +46,21 @@ class Attribute:
         pattern: str | None = None,
         open: str | None = None,  # noqa: A002 -- the column's name in the contract
         step: float | None = None,
+        minimum: float | None = None,
+        maximum: float | None = None,
         clean: tuple[str, str] | None = None,
     ) -> None:
         self.name, self.type, self.place, self.unit = name, type, place, unit
         self.values, self.pattern, self.open = values, pattern, open
         self.step, self.clean = step, clean
+        least, most = default_bounds(type, unit)
+        self.minimum = least if minimum is None else minimum
+        self.maximum = most if maximum is None else maximum
+
+
+def default_bounds(type_: type[Scalar], unit: str | None) -> tuple[float | None, float | None]:
+    """Return the least and the largest number of a row that names no bounds; (None, None) where it is no number."""
+    return LEAST.get(type_), None if type_ not in LEAST else MOST_BYTES if unit == "By" else MOST
 
 
 class Fact:
@@ -55,14 +70,15 @@ class Fact:
     collected, for the operator to read. values: the closed set of a string, or pattern: a regular
     expression for all of it (by default that of an identifier), or open: why it must be free text.
     attribute: its OpenTelemetry name, by default <app>.config.<key>, or <app>.runtime.<key> on
-    heartbeats. unit: UCUM. step: numbers leave over OTLP as multiples of it. on: "report" or
-    "heartbeat". since, deprecated: the app's versions between which it is reported.
+    heartbeats. unit: UCUM. step: numbers leave over OTLP as multiples of it. minimum, maximum: a number
+    below or above does not leave over OTLP; by default from -1 (a float from -10**9) to 10**9, bytes to
+    2**50. on: "report" or "heartbeat". since, deprecated: the app's versions between which it is reported.
 
     Raises ValueError, at declaration, for a row that makes no sense.
     """
 
-    __slots__ = ("attribute", "deprecated", "in_line", "key", "on", "open", "pattern", "since", "step", "type",
-                 "unit", "values", "why")  # fmt: skip
+    __slots__ = ("attribute", "deprecated", "in_line", "key", "maximum", "minimum", "on", "open", "pattern", "since",
+                 "step", "type", "unit", "values", "why")  # fmt: skip
 
     def __init__(  # noqa: PLR0913 -- a row of the table has that many columns
         self,
@@ -76,6 +92,8 @@ class Fact:
         attribute: str | None = None,
         unit: str | None = None,
         step: float | None = None,
+        minimum: float | None = None,
+        maximum: float | None = None,
         on: str = "report",
         since: str | None = None,
         deprecated: str | None = None,
@@ -84,6 +102,7 @@ class Fact:
         self.values = None if values is None else tuple(values)
         self.pattern, self.open = pattern, open
         self.attribute, self.unit, self.step, self.on = attribute, unit, step, on
+        self.minimum, self.maximum = minimum, maximum
         self.since, self.deprecated = since, deprecated
         self.in_line = True
         if problem := self._problem():
@@ -106,16 +125,31 @@ class Fact:
              "values= must name at least one string, and strings only"),
             (self.step is not None and (self.type not in (int, float) or self.step <= 0),
              "step= must be above 0 and is for numbers"),
+            (not self._has_bounds(), "minimum= must not be above maximum=, and both are finite and for numbers"),
             (self.on not in ("report", "heartbeat"), 'on= must be "report" or "heartbeat"'),
         )  # fmt: skip
         return next((problem for failed, problem in checks if failed), None)
+
+    def _has_bounds(self) -> bool:
+        """Tell whether what is given of the bounds makes sense: numbers of the declared type, in their order."""
+        given = [bound for bound in (self.minimum, self.maximum) if bound is not None]
+        if self.type not in LEAST:
+            return not given
+        kinds = (int,) if self.type is int else (int, float)
+        if not all(type(bound) in kinds and abs(bound) < 2**63 for bound in given):
+            return False
+        least, most = default_bounds(self.type, self.unit)
+        least = least if self.minimum is None else self.minimum
+        most = most if self.maximum is None else self.maximum
+        return least is not None and most is not None and least <= most
 
     def attributes(self, app: str) -> tuple[Attribute, ...]:
         """Return the attributes that this fact becomes in the reports of `app`."""
         place = "span" if self.on == "heartbeat" else "resource"
         name = self.attribute or f"{app}.{'config' if self.on == 'report' else 'runtime'}.{self.key}"
         return (Attribute(name, self.type, place=place, unit=self.unit, values=self.values,
-                          pattern=self.pattern, open=self.open, step=self.step),)  # fmt: skip
+                          pattern=self.pattern, open=self.open, step=self.step,
+                          minimum=self.minimum, maximum=self.maximum),)  # fmt: skip
 
     def split(self, value: Scalar) -> tuple[Scalar | None, ...]:
         """Return the values of `attributes`, in their order, for a value of the file."""

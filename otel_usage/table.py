@@ -14,7 +14,7 @@ REPORT = "otel_usage.report"
 HEARTBEAT = "otel_usage.heartbeat"
 SCOPE = "otel_usage"
 
-GIB = 2**30
+GIB, TIB = 2**30, 2**40
 UUID = r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}"
 PRODUCT = r"[A-Za-z0-9 ()@.,/+_-]{1,96}"
 ARCHITECTURES = "x86_64|aarch64|arm64|armv[678]l|ppc64le|s390x|riscv64|i[3-6]86|AMD64|ARM64"
@@ -85,7 +85,7 @@ HARDWARE = (
                split=lambda value: (PROVIDERS.get(value) if value == "UNKNOWN" else PROVIDERS.get(value, value),),
                join=lambda value: _KEYS_OF_PROVIDERS.get(value, value),
                why="which clouds to test and tune for"),
-    Fact("num_cpu", int, attribute="otel_usage.cpu.logical_count", unit="{cpu}",
+    Fact("num_cpu", int, attribute="otel_usage.cpu.logical_count", unit="{cpu}", minimum=1, maximum=8192,
          why="how many threads and workers to plan for"),
     Fact("cpu_type", str, attribute="host.cpu.model.name", pattern=PRODUCT,
          why="which processors to test and tune for"),
@@ -96,7 +96,7 @@ HARDWARE = (
                split=lambda value: tuple(part or None for part in [*value.split(","), "", ""][:3]),
                join=lambda *parts: ",".join(part or "" for part in parts),
                why="which instruction sets a build may use"),
-    Fact("total_memory", int, attribute="otel_usage.memory.limit", unit="By", step=GIB,
+    Fact("total_memory", int, attribute="otel_usage.memory.limit", unit="By", step=GIB, minimum=0, maximum=128 * TIB,
          why="how much host memory offloading may count on"),
     MappedFact("architecture", str, Attribute("host.arch", str, pattern=r"[a-z0-9_]{1,16}"),
                split=lambda value: (HOST_ARCH.get(value, value),),
@@ -111,11 +111,11 @@ HARDWARE = (
     _runtime("xpu_runtime", "xpu", "which Intel GPU runtimes to support"),
     _runtime("cuda_runtime", "cuda", "which CUDA runtimes to support", alone="tpu_inference"),
     _runtime("rocm_runtime", "rocm", "which ROCm runtimes to support", in_line=False),
-    Fact("gpu_count", int, attribute="otel_usage.gpu.count", unit="{gpu}",
+    Fact("gpu_count", int, attribute="otel_usage.gpu.count", unit="{gpu}", minimum=0, maximum=4096,
          why="how many GPUs a machine has that the process may use"),
     Fact("gpu_type", str, attribute="otel_usage.gpu.model", pattern=PRODUCT,
          why="which GPUs to optimise for first"),
-    Fact("gpu_memory_per_device", int, attribute="otel_usage.gpu.memory.limit", unit="By", step=GIB,
+    Fact("gpu_memory_per_device", int, attribute="otel_usage.gpu.memory.limit", unit="By", step=GIB, minimum=0, maximum=4 * TIB,
          why="which models and batch sizes fit"),
     MappedFact("detect_failed", str,
                Attribute("otel_usage.detect.failed", str, pattern=FAILED),
@@ -135,5 +135,7 @@ def run_facts(app: str, contexts: tuple[str, ...]) -> tuple[Fact, ...]:
     )  # fmt: skip
 
 
-UPTIME = MappedFact("uptime", int, Attribute("otel_usage.uptime", int, place="span", unit="s"),
+TEN_YEARS = 10 * 366 * 24 * 3600
+UPTIME = MappedFact("uptime", int, Attribute("otel_usage.uptime", int, place="span", unit="s", step=60, minimum=0,
+                                             maximum=TEN_YEARS),
                     on="heartbeat", in_line=False, why="how long runs last")  # fmt: skip

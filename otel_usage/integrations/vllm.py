@@ -57,10 +57,11 @@ FACTS = (
          why="which models to optimise, test and keep; the class's public name, never the checkpoint's"),
 
     Fact("dtype", str, values=DTYPES, why="which number formats kernels must be fast in"),
-    Fact("block_size", int, unit="{token}", why="which sizes of cache block kernels must support"),
-    Fact("gpu_memory_utilization", float, unit="1", step=0.01,
+    Fact("block_size", int, unit="{token}", minimum=-1, maximum=2**20,
+         why="which sizes of cache block kernels must support"),
+    Fact("gpu_memory_utilization", float, unit="1", step=0.01, minimum=0, maximum=1,
          why="whether the default share of GPU memory suits, or must be lowered to avoid running out"),
-    Fact("kv_cache_memory_bytes", int, unit="By", step=GIB,
+    Fact("kv_cache_memory_bytes", int, unit="By", step=GIB, minimum=-1, maximum=4096 * GIB,
          why="how many set the cache's size by hand, since profiling does not get it right for them"),
 
     Fact("quantization", str, values=QUANTIZATIONS, why="which quantization kernels to optimise and which to drop"),
@@ -71,28 +72,37 @@ FACTS = (
     Fact("enforce_eager", bool, why="how many give up compilation and CUDA graphs, which hints at trouble with them"),
     Fact("disable_custom_all_reduce", bool, why="whether vLLM's own all-reduce works on the machines in use"),
 
-    Fact("tensor_parallel_size", int, unit="{rank}", why="over how many devices a layer is split, so what to test"),
-    Fact("data_parallel_size", int, unit="{rank}", why="how large the replicated deployments are, so what to test"),
-    Fact("pipeline_parallel_size", int, unit="{stage}", why="whether pipelines are used enough to invest in"),
+    Fact("tensor_parallel_size", int, unit="{rank}", minimum=-1, maximum=2**12,
+         why="over how many devices a layer is split, so what to test"),
+    Fact("data_parallel_size", int, unit="{rank}", minimum=-1, maximum=2**16,
+         why="how large the replicated deployments are, so what to test"),
+    Fact("pipeline_parallel_size", int, unit="{stage}", minimum=-1, maximum=2**12,
+         why="whether pipelines are used enough to invest in"),
     Fact("enable_expert_parallel", bool, why="how mixture-of-experts models are spread over devices"),
     Fact("all2all_backend", str, values=ALL2ALL_BACKENDS, why="which ways to exchange tokens of experts to maintain"),
     Fact("kv_connector", str, values=KV_CONNECTORS,
          why="which ways to move or offload the cache to maintain; those of your own make leave as `other`"),
 
-    Fact("max_model_len", int, unit="{token}", why="which context lengths to tune attention and memory for"),
-    Fact("max_num_seqs", int, unit="{sequence}", why="which batch sizes to tune kernels and CUDA graphs for"),
-    Fact("max_num_batched_tokens", int, unit="{token}", why="whether the default suits, or is overridden for latency"),
+    Fact("max_model_len", int, unit="{token}", minimum=-1, maximum=2**27,
+         why="which context lengths to tune attention and memory for"),
+    Fact("max_num_seqs", int, unit="{sequence}", minimum=-1, maximum=2**20,
+         why="which batch sizes to tune kernels and CUDA graphs for"),
+    Fact("max_num_batched_tokens", int, unit="{token}", minimum=-1, maximum=2**27,
+         why="whether the default suits, or is overridden for latency"),
 
     Fact("attention_backend", str, values=ATTENTION_BACKENDS,
          why="which backend is chosen over the automatic choice, so where that is wrong"),
     Fact("compilation_mode", str, values=COMPILATION_MODES, why="which ways to compile a model to keep supporting"),
 
     Fact("spec_decode_method", str, values=SPEC_DECODE_METHODS, why="which ways to draft tokens ahead to optimise"),
-    Fact("num_speculative_tokens", int, unit="{token}", why="how far ahead drafts go, so what verification must bear"),
+    Fact("num_speculative_tokens", int, unit="{token}", minimum=-1, maximum=2**12,
+         why="how far ahead drafts go, so what verification must bear"),
 
     Fact("enable_eplb", bool, why="whether balancing the load of experts is used outside of labs"),
-    Fact("num_redundant_experts", int, unit="{expert}", why="how much memory is spent on copies to balance experts"),
-    Fact("num_experts", int, unit="{expert}", why="for which numbers of experts to tune the kernels"),
+    Fact("num_redundant_experts", int, unit="{expert}", minimum=-1, maximum=2**16,
+         why="how much memory is spent on copies to balance experts"),
+    Fact("num_experts", int, unit="{expert}", minimum=-1, maximum=2**16,
+         why="for which numbers of experts to tune the kernels"),
 )  # fmt: skip
 
 APP = App(
