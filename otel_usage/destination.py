@@ -52,6 +52,14 @@ class Destination:
         """Whether what is sent there stays on this machine."""
         return is_loopback(self.url)
 
+    def gets_exact_time(self, app: App) -> bool:
+        """Tell whether spans keep their exact time towards it, rather than one that is cut to the hour.
+
+        Only one destination gets the exact time, since two that both have it can join their data by it: the project
+        where its wire is `json`, which posts the exact line of the file, else the operator's own collector.
+        """
+        return self.kind == "otlp" and app.wire != "json"
+
 
 def resolve(app: App, environ: Mapping[str, str] | None = None, *, endpoint: str | None) -> list[Destination]:
     """Return the destinations of `app`, the project's first.

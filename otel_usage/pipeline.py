@@ -53,7 +53,7 @@ def deliver(
         sender = SealedSender(destination, allowed)
     else:
         sender = OperatorExporter(destination, allowed, timeout=timeout)
-    exporter = AdmittingExporter(report.app, sender)
+    exporter = AdmittingExporter(report.app, sender, exact_time=destination.gets_exact_time(report.app))
     emit(report, exporter, ConsentSampler(report.app, loopback=destination.loopback))
     return exporter.outcome
 

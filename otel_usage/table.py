@@ -40,7 +40,7 @@ PUBLIC_VERSION = (rf"([0-9][0-9A-Za-z.!-]{{0,39}}(?:{PUBLISHED}(?![0-9A-Za-z]))?
 
 UNKNOWN_CONTEXT = "UNKNOWN_CONTEXT"
 SOURCES = ("production", "production-docker-image", "ci", "ci-test", "test", "development", "synthetic")
-FAILED = r"(cloud|gpu|host)(,(cloud|gpu|host))*"
+DETECTORS = ("cloud", "gpu", "host", "cloud,gpu", "cloud,host", "gpu,host", "cloud,gpu,host")
 
 PROVIDERS = {"AWS": "aws", "AZURE": "azure", "GCP": "gcp", "OCI": "oracle_cloud", "RUNPOD": "runpod"}
 HOST_ARCH = {
@@ -118,8 +118,11 @@ HARDWARE = (
     Fact("gpu_memory_per_device", int, attribute="otel_usage.gpu.memory.limit", unit="By", step=GIB, minimum=0, maximum=4 * TIB,
          why="which models and batch sizes fit"),
     MappedFact("detect_failed", str,
-               Attribute("otel_usage.detect.failed", str, pattern=FAILED),
+               Attribute("otel_usage.detect.failed", str, values=DETECTORS),
                in_line=False, why="tells a machine without a GPU from one whose driver did not answer"),
+    MappedFact("detect_unfinished", str,
+               Attribute("otel_usage.detect.unfinished", str, values=DETECTORS),
+               in_line=False, why="tells a driver that failed from a run that ended before it could answer"),
 )  # fmt: skip
 
 

@@ -44,8 +44,13 @@ def report(monkeypatch, home):
     return run
 
 
-def check(received, line):
-    """Assert that a request carries the one span of the report, whole, and nothing else."""
+def cut(time):
+    """Return a time in nanoseconds as the hour in which it lies."""
+    return time - time % (3600 * 10**9)
+
+
+def check(received, line, time):
+    """Assert that a request carries the one span of the report at that time, whole, and nothing else."""
     ((resource, span, attributes),) = received.spans
     (resource_spans,) = received.request.resource_spans
     (scope_spans,) = resource_spans.scope_spans
@@ -53,7 +58,7 @@ def check(received, line):
     assert resource == {**RESOURCE, "service.instance.id": line["uuid"]}
     assert attributes == {"otel_usage.context": "API_SERVER"}
     assert (span.name, span.kind, span.start_time_unix_nano, span.end_time_unix_nano) == (
-        "otel_usage.report", 1, line["log_time"], line["log_time"],
+        "otel_usage.report", 1, time, time,
     )  # fmt: skip
     assert (len(span.trace_id), len(span.span_id), span.parent_span_id, span.trace_state) == (16, 8, b"", "")
     assert (len(span.events), len(span.links), span.status.message, span.status.code) == (0, 0, "", 0)
@@ -65,7 +70,7 @@ def test_the_sealed_sender_delivers_to_the_projects_endpoint(report, receiver):
     """One request, with exactly the headers of the contract."""
     flushed, (line,) = report(endpoint=receiver.url)
     received = receiver.only
-    check(received, line)
+    check(received, line, cut(line["log_time"]))
 
     assert flushed is True
     assert received.path == "/v1/traces"
@@ -83,7 +88,7 @@ def test_the_stock_exporter_delivers_over_http(report, receiver):
     flushed, (line,) = report(
         OTEL_EXPORTER_OTLP_ENDPOINT=receiver.url, OTEL_EXPORTER_OTLP_HEADERS="authorization=Bearer%20SECRET"
     )
-    check(receiver.only, line)
+    check(receiver.only, line, line["log_time"])
 
     assert flushed is True
     assert dict(receiver.only.headers)["authorization"] == "Bearer SECRET"
@@ -96,7 +101,7 @@ def test_the_stock_exporter_delivers_over_grpc(report, grpc_receiver):
         OTEL_EXPORTER_OTLP_PROTOCOL="grpc",
         OTEL_EXPORTER_OTLP_HEADERS="authorization=Bearer%20SECRET",
     )
-    check(grpc_receiver.only, line)
+    check(grpc_receiver.only, line, line["log_time"])
 
     assert flushed is True
     assert dict(grpc_receiver.only.headers)["authorization"] == "Bearer SECRET"
@@ -126,6 +131,20 @@ def test_two_destinations_get_reports_that_can_not_be_joined(report, receiver, g
     assert project["service.instance.id"] == line["uuid"] != own["service.instance.id"]
     assert (project_span.trace_id, project_span.span_id) != (own_span.trace_id, own_span.span_id)
     assert {**project, "service.instance.id": 0} == {**own, "service.instance.id": 0}
+
+
+@pytest.mark.parametrize("wire", ["otlp", "json"])
+def test_only_one_of_two_destinations_gets_the_exact_time(report, receiver, grpc_receiver, wire):
+    """The project gets the hour, and the operator's collector does where the project gets the exact line of the file."""
+    receiver.reply = receiver.reply if wire == "otlp" else (204, {}, b"")
+    _, (line,) = report(
+        endpoint=receiver.url, wire=wire, OTEL_EXPORTER_OTLP_ENDPOINT=grpc_receiver.url, OTEL_EXPORTER_OTLP_PROTOCOL="grpc"
+    )
+    ((_, own, _),) = grpc_receiver.only.spans
+    project = receiver.only.json["log_time"] if wire == "json" else receiver.only.spans[0][1].start_time_unix_nano
+    exact, hour = line["log_time"], cut(line["log_time"])
+
+    assert (project, own.start_time_unix_nano, own.end_time_unix_nano) == ((exact, hour, hour) if wire == "json" else (hour, exact, exact))
 
 
 @pytest.mark.parametrize("exporter", ["none", "console"])

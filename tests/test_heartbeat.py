@@ -48,12 +48,14 @@ def lines(home):
 def test_a_heartbeat_has_the_runs_resource_its_uptime_and_its_runtime_facts(beating, clock, receiver, lines):
     """In the file the run's uuid, the time and the runtime facts; over OTLP a span in a trace of its own."""
     report, heartbeat = beating
-    clock.now += 600.9
+    clock.now += 620.9
     heartbeat.beat({"requests": 7})
     ((resource, span, attributes),) = receiver.only.spans
     (line,) = lines()
+    hour = line["log_time"] - line["log_time"] % (3600 * 10**9)
 
-    assert line == {"uuid": report.facts["uuid"], "log_time": span.start_time_unix_nano, "requests": 7}
+    assert line == {"uuid": report.facts["uuid"], "log_time": line["log_time"], "requests": 7}
+    assert (span.start_time_unix_nano, span.end_time_unix_nano) == (hour, hour)
     assert (span.name, span.parent_span_id, len(span.events)) == ("otel_usage.heartbeat", b"", 0)
     assert int.from_bytes(span.trace_id, "big") != report.trace_id
     assert attributes == {"otel_usage.uptime": 600, "myengine.runtime.requests": 7}

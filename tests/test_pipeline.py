@@ -34,7 +34,7 @@ def emitted():
 
     def run(sampler, facts):
         sender = Keeper()
-        exporter = AdmittingExporter(APP, sender)
+        exporter = AdmittingExporter(APP, sender, exact_time=True)
         report = Report(APP, facts)
         emit(report, exporter, sampler)
         return report, exporter, sender

@@ -112,7 +112,7 @@ def test_any_facts_are_reported_as_declared_or_not_at_all(declared, undeclared, 
             assert not isinstance(value, int) or -(2**63) <= value < 2**63
             assert row.values is None or value in (*row.values, "other") or "(" in value
     known = {key: value for key, value in line.items() if value is not None}
-    only_over_otlp = {key: job._given[key] for key in ("rocm_runtime", "detect_failed") if key in job._given}
+    only_over_otlp = {key: job._given[key] for key in ("rocm_runtime", "detect_failed", "detect_unfinished") if key in job._given}
     assert leaving(Report(APP, {**known, **only_over_otlp})) == sent
 
 

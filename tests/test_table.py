@@ -49,6 +49,7 @@ def attributes_of(**facts):
         ("gpu_type", "NVIDIA L4", {"otel_usage.gpu.model": "NVIDIA L4"}),
         ("gpu_memory_per_device", 23580639232, {"otel_usage.gpu.memory.limit": 23580639232}),
         ("detect_failed", "gpu", {"otel_usage.detect.failed": "gpu"}),
+        ("detect_unfinished", "gpu", {"otel_usage.detect.unfinished": "gpu"}),
         ("myengine_version", "1.2", {"service.version": "1.2"}),
         ("source", "ci", {"otel_usage.source": "ci"}),
     ],

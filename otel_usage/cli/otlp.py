@@ -15,9 +15,10 @@ if TYPE_CHECKING:
     from otel_usage.report import Report
 
 
-def as_otlp_json(report: Report) -> dict[str, Any]:
+def as_otlp_json(report: Report, *, exact_time: bool) -> dict[str, Any]:
     """Return the request that would carry the report, in OTLP's own JSON: enums as numbers, ids in hexadecimal.
 
+    exact_time: whether the destination gets the exact time.
     The span goes through the exit that each report leaves by; no pipeline is needed, which variables of the
     environment could turn off or break.
     """
@@ -30,7 +31,7 @@ def as_otlp_json(report: Report) -> dict[str, Any]:
         attributes=report.attributes("span"),
         start_time=int(report.facts["log_time"]),
     )
-    admitted = [left for left in [admit_span(report.app, span)] if left is not None]
+    admitted = [left for left in [admit_span(report.app, span, exact_time=exact_time)] if left is not None]
     request: dict[str, Any] = MessageToDict(encode_spans(admitted), use_integers_for_enums=True)
     for resource_spans in request["resourceSpans"]:
         for scope_spans in resource_spans["scopeSpans"]:

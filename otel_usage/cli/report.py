@@ -6,6 +6,7 @@ import difflib
 import json
 import threading
 import time
+from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -21,7 +22,7 @@ from otel_usage.parcel import Parcel
 from otel_usage.report import Report, about_run
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from otel_usage.app import App
     from otel_usage.consent import Decision
@@ -92,7 +93,7 @@ def preview(context: Context, settings: tuple[str, ...], form: str) -> None:
     if form == "json":
         click.echo(made.line)
     elif form == "otlp":
-        print_json(_as_otlp(made))
+        print_json(_as_otlp(made, context.gate.destinations))
     else:
         columns = ("fact, and its attributes over OTLP", "value")
         print_table(f"What {app.name} would report", columns, _lines(made))
@@ -204,11 +205,14 @@ def _say(
         click.echo(f"sent      nowhere, since {reason}")
 
 
-def _as_otlp(made: Report) -> dict[str, Any]:
+def _as_otlp(made: Report, destinations: Sequence[Destination]) -> dict[str, Any]:
+    """Return the request to the first destination that takes OTLP; without one, the project's."""
+    by_otlp = (to for to in destinations if to.wire != "json")
+    exact_time = any(to.gets_exact_time(made.app) for to in islice(by_otlp, 1))
     try:
         from otel_usage.cli.otlp import as_otlp_json  # noqa: PLC0415 -- loads the SDK
 
-        return as_otlp_json(made)
+        return as_otlp_json(made, exact_time=exact_time)
     except Exception as error:  # a broken OTEL_* variable can make the SDK raise anything
         message = f"OpenTelemetry failed to load or to run: {error}"
         raise click.ClickException(message) from error

@@ -50,7 +50,7 @@ class Detection:
     known: the keys of facts that the app passes, known or not.
     """
 
-    __slots__ = ("_failed", "_found", "_over", "_running")
+    __slots__ = ("_failed", "_found", "_over", "_running", "_unfinished")
 
     def __init__(self, detectors: Mapping[str, Detector] = DETECTORS, known: frozenset[str] = frozenset()) -> None:
         """Start the detectors; one whose thread can't be started counts as failed."""
@@ -58,13 +58,14 @@ class Detection:
             detectors = {name: detector for name, detector in detectors.items() if name != "gpu"}
         self._found: dict[str, Scalar] = {}
         self._failed: set[str] = set()
+        self._unfinished: set[str] = set()
         self._running = set(detectors)
         self._over = threading.Event()
         for name, detector in detectors.items():
             try:
                 start(self._run, (name, detector), needed=True)
             except RuntimeError:
-                self._failed.add(name)
+                (self._unfinished if Ending.begun else self._failed).add(name)
                 self._finish(name)
 
     def _run(self, name: str, detector: Detector) -> None:
@@ -74,7 +75,7 @@ class Detection:
                     if value is not None:
                         self._found[key] = value
                     if Ending.begun:  # the report does without the rest, and the exit waits for this thread
-                        self._failed.add(name)
+                        self._unfinished.add(name)
                         break
         except Exception:  # noqa: BLE001 -- whatever it is, it costs this detector's facts alone
             self._failed.add(name)
@@ -91,8 +92,15 @@ class Detection:
         self._over.set()
 
     def facts(self, seconds: float = DEADLINE) -> dict[str, Scalar]:
-        """Return what was found within so many seconds, and in `detect_failed` who did not answer."""
-        self._over.wait(seconds)
-        silent = {*self._failed, *self._running}
-        found = dict(self._found)
-        return {**found, "detect_failed": ",".join(sorted(silent))} if silent else found
+        """Return what was found within so many seconds, and who did not answer.
+
+        That is in `detect_failed` who failed or hung until then, and in `detect_unfinished` who had no time to answer.
+        """
+        had_time = not self._over.wait(seconds)
+        running = set(self._running)
+        silent = {
+            "detect_failed": {*self._failed, *(running if had_time else ())},
+            "detect_unfinished": {*self._unfinished, *(() if had_time else running)},
+        }
+        named = {key: ",".join(sorted(names)) for key, names in silent.items() if names}
+        return {**self._found, **named}

@@ -28,14 +28,20 @@ if TYPE_CHECKING:
     from otel_usage.app import App
 
 MAX_ENCODED = 32 * 1024
+HOUR = 3600 * 10**9
 
 
-def admit_span(app: App, span: ReadableSpan) -> ReadableSpan | None:
-    """Build the span that may leave: no events, links, status text, parent or trace state; None for a foreign one."""
+def admit_span(app: App, span: ReadableSpan, *, exact_time: bool = False) -> ReadableSpan | None:
+    """Build the span that may leave: no events, links, status text, parent or trace state; None for a foreign one.
+
+    exact_time: keep the time as it is, which is cut to the hour otherwise.
+    """
     if span.name not in (REPORT, HEARTBEAT) or span.context is None:
         return None
     resource, _ = admit_attributes(app, span.resource.attributes, "resource")
     attributes, _ = admit_attributes(app, span.attributes or {}, "span")
+    time = span.start_time or 0
+    time -= 0 if exact_time else time % HOUR
     return ReadableSpan(
         span.name,
         context=SpanContext(
@@ -45,8 +51,8 @@ def admit_span(app: App, span: ReadableSpan) -> ReadableSpan | None:
         attributes=attributes,
         kind=SpanKind.INTERNAL,
         instrumentation_scope=InstrumentationScope(SCOPE, __version__),
-        start_time=span.start_time,
-        end_time=span.start_time,
+        start_time=time,
+        end_time=time,
     )
 
 
@@ -61,16 +67,20 @@ class Sender(Protocol):
 
 
 class AdmittingExporter(SpanExporter):
-    """Hands what the table admits to a sender, and keeps the outcome."""
+    """Hands what the table admits to a sender, and keeps the outcome.
 
-    def __init__(self, app: App, sender: Sender) -> None:
-        self._app, self._sender = app, sender
+    exact_time: see admit_span.
+    """
+
+    def __init__(self, app: App, sender: Sender, *, exact_time: bool = False) -> None:
+        self._app, self._sender, self._exact_time = app, sender, exact_time
         #: What became of the last span; until there is one, nothing was let through.
         self.outcome: Outcome = STOPPED
 
     def export(self, spans: Sequence[ReadableSpan]) -> SpanExportResult:
         """Export the admitted spans, refusing a report that is too large; never raises an Exception."""
-        admitted = [span for given in spans if (span := admit_span(self._app, given)) is not None]
+        built = [admit_span(self._app, span, exact_time=self._exact_time) for span in spans]
+        admitted = [span for span in built if span is not None]
         if not admitted:
             return SpanExportResult.SUCCESS
         try:

@@ -347,6 +347,26 @@ def test_ids_in_a_preview_are_hexadecimal(command):
 
 
 @pytest.mark.usefixtures("made_up_app")
+@pytest.mark.parametrize(
+    ("name", "endpoint", "cut"),
+    [
+        ("vllm", "", True),
+        ("vllm", "http://127.0.0.1:9", True),
+        ("myengine", "", True),
+        ("myengine", "http://127.0.0.1:9", False),
+    ],
+)
+def test_a_preview_has_the_time_as_it_leaves(command, monkeypatch, name, endpoint, cut):
+    """The hour, where the destination gets the hour."""
+    monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", endpoint)
+    _, out, _ = command("--app", name, "preview", "--format", "otlp")
+    span = json.loads(out)["resourceSpans"][0]["scopeSpans"][0]["spans"][0]
+    times = [int(span[which]) for which in ("startTimeUnixNano", "endTimeUnixNano")]
+
+    assert [time - time % (3600 * 10**9) for time in times] == times if cut else times[0] % 10**9 != 0
+
+
+@pytest.mark.usefixtures("made_up_app")
 @pytest.mark.parametrize("name", ["vllm", "myengine"])
 def test_a_preview_as_a_table_has_each_fact_with_its_attributes(command, home, name):
     """What stands in the file, and what leaves: all of either, and nothing else."""

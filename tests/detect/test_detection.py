@@ -4,6 +4,7 @@ import threading
 import time
 
 from otel_usage.detect import OF_GPUS, Detection
+from otel_usage.thread import Ending
 
 
 def quick():
@@ -58,19 +59,37 @@ def test_a_detector_that_hangs_is_abandoned_at_the_deadline():
 
 
 def test_a_hurried_detection_does_without_what_is_not_found_yet():
-    """At exit nobody waits."""
+    """At exit nobody waits, and who had no time to answer did not fail."""
     release = threading.Event()
 
     def hanging():
         release.wait(30)
         yield "gpu_type", "late"
 
-    detection = Detection({"gpu": hanging})
+    detection = Detection({"gpu": hanging, "cloud": hanging})
     detection.hurry()
     found = detection.facts()
     release.set()
 
-    assert found == {"detect_failed": "gpu"}
+    assert found == {"detect_unfinished": "cloud,gpu"}
+
+
+def test_a_detector_that_the_end_of_the_process_cuts_short_did_not_fail(monkeypatch):
+    """Neither one that has begun, nor one that can not begin any more."""
+
+    def ending():
+        yield "num_cpu", 2
+        monkeypatch.setattr(Ending, "begun", True)
+        yield "architecture", "x86_64"
+        yield "platform", "too late"
+
+    cut_short = Detection({"host": ending}).facts()
+    too_late = Detection({"gpu": failing}).facts()
+
+    assert (cut_short, too_late) == (
+        {"num_cpu": 2, "architecture": "x86_64", "detect_unfinished": "host"},
+        {"detect_unfinished": "gpu"},
+    )
 
 
 def test_a_detector_whose_thread_can_not_be_started_counts_as_failed(monkeypatch):

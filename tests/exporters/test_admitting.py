@@ -48,7 +48,7 @@ def poisoned(name="otel_usage.report"):
 def test_a_span_leaves_with_nothing_but_what_the_table_admits():
     """No events, links, status, kind, scope, schema or end of its own, and no attribute that is not declared."""
     given = poisoned()
-    span = admit_span(APP, given)
+    span = admit_span(APP, given, exact_time=True)
 
     assert SECRET not in span.to_json()
     assert (dict(span.resource.attributes), dict(span.attributes), span.events, span.links, span.kind, span.parent) == (
@@ -59,6 +59,14 @@ def test_a_span_leaves_with_nothing_but_what_the_table_admits():
     assert (span.context.trace_id, span.context.span_id) == (given.context.trace_id, given.context.span_id)
     assert span.start_time == span.end_time == given.start_time
     assert span.status.description is None
+
+
+def test_a_span_leaves_with_its_hour_unless_the_exact_time_may_leave():
+    """The second that a report was made in tells it from all others."""
+    given = poisoned()
+    span = admit_span(APP, given)
+
+    assert (span.start_time, span.end_time) == (given.start_time // (3600 * 10**9) * 3600 * 10**9,) * 2
 
 
 @pytest.mark.parametrize("name", ["GET /secret", "otel_usage.other"])
