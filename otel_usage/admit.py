@@ -6,7 +6,7 @@ coarse that a report is no fingerprint. Both build up what leaves from approved 
 
 from __future__ import annotations
 
-from otel_usage.facts import NAMES, OTHER, fits
+from otel_usage.facts import LOOK_ALIKE, NAMES, OTHER, fits
 from otel_usage.table import UNKNOWN_CONTEXT
 
 TYPE_CHECKING = False
@@ -60,8 +60,9 @@ def admit_attributes(app: App, attributes: Mapping[str, object], place: str) -> 
 def coarsen(attribute: Attribute, value: object) -> tuple[Scalar | None, str | None]:
     """Return the value as it may leave over OTLP, or None, and what was wrong with it.
 
-    A number is rounded to its step, and is absent outside of its bounds; a string outside its closed set or pattern becomes `other`, where
-    a closed set's inner name in parentheses is checked alone.
+    A number is rounded to its step, and is absent outside of its bounds. A string outside its closed set or pattern
+    becomes `other`, and so does one that looks like what a reader makes up; a closed set's inner name in parentheses is
+    checked alone.
     """
     if type(value) is not attribute.type:
         return None, f"{attribute.name} must be {NAMES[attribute.type]}, not {type(value).__name__}"
@@ -88,8 +89,6 @@ def _coarsen_number(value: float, step: float | None) -> float:
 def _coarsen_string(attribute: Attribute, value: str) -> tuple[str | None, str | None]:
     if not fits(value):
         return None, f"{attribute.name} is over 256 bytes of UTF-8"
-    if attribute.open is not None:
-        return value, None
     if attribute.clean is not None:
         value = _clean(value, *attribute.clean)
     outer, bracket, inner = value.partition("(")
@@ -110,11 +109,13 @@ def _declared(attribute: Attribute, value: str) -> bool:
         return value in attribute.values
     import re  # noqa: PLC0415 -- 6 ms that an importing host need not pay
 
-    return attribute.pattern is None or re.fullmatch(attribute.pattern, value) is not None
+    if not value.isprintable() or re.search(LOOK_ALIKE, value):
+        return False
+    return attribute.pattern is None or re.fullmatch(attribute.pattern, value, re.ASCII) is not None
 
 
 def _clean(value: str, pattern: str, replacement: str) -> str:
     import re  # noqa: PLC0415 -- 6 ms that an importing host need not pay
 
-    found = re.fullmatch(pattern, value)
+    found = re.fullmatch(pattern, value, re.ASCII)
     return found.expand(replacement) if found else value

@@ -6,6 +6,7 @@ To add a fact, add a row here and let a detector yield its key. Nothing leaves t
 from __future__ import annotations
 
 from otel_usage.facts import Attribute, Fact, MappedFact
+from otel_usage.hardware import CPU, GPU
 
 # The release of the semantic conventions that the names below were checked against.
 SCHEMA_URL = "https://opentelemetry.io/schemas/1.44.0"
@@ -15,28 +16,44 @@ HEARTBEAT = "otel_usage.heartbeat"
 SCOPE = "otel_usage"
 
 GIB, TIB = 2**30, 2**40
-UUID = r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}"
-PRODUCT = r"[A-Za-z0-9 ()@.,/+_-]{1,96}"
-ARCHITECTURES = "x86_64|aarch64|arm64|armv[678]l|ppc64le|s390x|riscv64|i[3-6]86|AMD64|ARM64"
+UUID = r"[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}"  # version 4: random
+CPU_PART = r"[0-9]{1,3}|0x[0-9A-Fa-f]{1,3}"
 
-# A kernel's own name may carry a company's or a person's: its version stays, and a flavour that is published.
+# A kernel's own name may carry a company's or a person's: its version stays, and a flavour that is published. Numbers
+# have few digits, so that none is an id.
+ARCHITECTURES = "x86_64|aarch64|arm64|armv[678]l|ppc64le|s390x|riscv64|i[3-6]86|AMD64|ARM64"
 FLAVOURS = (
     r"generic(?:-64k)?|lowlatency|aws|azure|gcp|gke|oracle|ibm|kvm|nvidia(?:-64k)?|tegra|raspi|default|pve|"
     r"cloud-amd64|cloud-arm64|amd64|arm64|microsoft-standard-WSL2|linuxkit|"
-    r"(?:el\d+(?:_\d+)?|amzn\d+|fc\d+)(?:uek)?(?:\.(?:x86_64|aarch64))?"
+    r"(?:el[0-9]{1,2}(?:_[0-9]{1,2})?|amzn[0-9]{1,4}|fc[0-9]{1,2})(?:uek)?(?:\.(?:x86_64|aarch64))?"
 )
-RELEASE = r"Linux-\d+(?:\.\d+){1,3}(?:-\d+(?:\.\d+)*)*"
-KERNEL = rf"{RELEASE}(?:[-.](?:{FLAVOURS}))?"
-KERNEL_WITHIN = rf"{RELEASE}(?:[-.](?:{FLAVOURS})(?![A-Za-z0-9]))?"
-LIBC = rf"-(?:{ARCHITECTURES})(?:-with(?:-?(?:glibc|musl|libc)[\d.]*)?)?"
-MACOS = rf"macOS-\d+(?:\.\d+)*-(?:{ARCHITECTURES})(?:-[a-z0-9]+-64bit)?(?:-Mach-O)?"
-WINDOWS = r"Windows-[0-9A-Za-z.]+-\d+(?:\.\d+)*-SP\d+"
+RELEASE = r"Linux-[0-9]{1,2}(?:\.[0-9]{1,3}){1,3}"
+BUILD = r"-(?:1[5-9]0[0-9]00|[0-9]{1,4})(?:\.[0-9]{1,3}){0,3}"  # SUSE's begins with its release, as in 150600.23
+KERNEL = rf"{RELEASE}(?:{BUILD})?(?:[-.](?:{FLAVOURS}))?"
+KERNEL_WITHIN = rf"{RELEASE}(?![0-9.])(?:{BUILD}(?![0-9A-Za-z]|\.[0-9]))?(?:[-.](?:{FLAVOURS})(?![0-9A-Za-z]))?"
+LIBC = rf"-(?:{ARCHITECTURES})(?:-with(?:-?(?:glibc|musl|libc)(?:[0-9]{{1,2}}(?:\.[0-9]{{1,3}}){{0,2}})?)?)?"
+MACOS = rf"macOS-[0-9]{{1,2}}(?:\.[0-9]{{1,3}}){{0,2}}-(?:{ARCHITECTURES})(?:-(?:arm|i386)-64bit)?(?:-Mach-O)?"
+WINDOWS = (
+    r"Windows-(?:XP|Vista|7|8|8\.1|1[0-9]|(?:post)?20[0-9]{2}Server(?:R2)?|post1[0-9])"
+    r"-[0-9]{1,2}\.[0-9]{1,2}\.[0-9]{4,5}-SP[0-9]"
+)
 PLATFORM = rf"(?:{KERNEL}{LIBC}|{MACOS}|{WINDOWS})"
+PUBLIC_PLATFORM = (rf"({KERNEL_WITHIN}).*?({LIBC})", r"\1\2")
 
-# A private build says so in its local part; what the projects publish under is not private.
-PUBLISHED = r"\+(?:cpu|cu\d{2,3}|rocm\d+(?:\.\d+)*|xpu|tpu|neuron|gaudi)"
-VERSION = rf"[0-9][0-9A-Za-z.!-]{{0,39}}(?:{PUBLISHED})?"
-PUBLIC_VERSION = (rf"([0-9][0-9A-Za-z.!-]{{0,39}}(?:{PUBLISHED}(?![0-9A-Za-z]))?)(?:[+.].*)?", r"\1")
+# PEP 440's public versions and SemVer's pre-releases, with few digits. A private build says so in its local part, which
+# is cut; what the projects publish under is not private. A nightly build has a date for its number.
+NIGHTLY = r"20[2-9][0-9][01][0-9][0-3][0-9]"
+PUBLIC = (
+    r"(?:[0-9]!)?[0-9]{1,4}(?:\.[0-9]{1,3}){0,3}(?:-(?:alpha|beta|rc)(?:\.?[0-9]{1,2})?|"
+    rf"(?:(?:a|b|rc)[0-9]{{1,2}})?(?:\.post[0-9]{{1,2}})?(?:\.dev(?:{NIGHTLY}|[0-9]{{1,5}}))?)"
+)
+PUBLISHED = r"\+(?:cpu|cu[0-9]{2,3}|rocm[0-9]{1,3}(?:\.[0-9]{1,2}){0,2}|xpu|tpu|(?:neuron|gaudi)(?:[0-9]{3})?)"
+VERSION = rf"{PUBLIC}(?:{PUBLISHED})?"
+PUBLIC_VERSION = (rf"({PUBLIC}{PUBLISHED})(?:[.+-].*)?|({PUBLIC})\+.*", r"\1\2")
+
+# A runtime is numbers and dots; Intel's may be a date.
+RUNTIME = rf"(?:{NIGHTLY}|[0-9]{{1,4}}(?:\.[0-9]{{1,3}}(?:\.[0-9]{{1,5}})?)?)"
+PUBLIC_RUNTIME = (rf"({RUNTIME})(?:[^0-9].*)?", r"\1")
 
 UNKNOWN_CONTEXT = "UNKNOWN_CONTEXT"
 SOURCES = ("production", "production-docker-image", "ci", "ci-test", "test", "development", "synthetic")
@@ -47,14 +64,14 @@ HOST_ARCH = {
     "x86_64": "amd64", "AMD64": "amd64", "aarch64": "arm64", "ARM64": "arm64", "armv6l": "arm32", "armv7l": "arm32",
     "armv8l": "arm32", "ppc64le": "ppc64", "i386": "x86", "i486": "x86", "i586": "x86", "i686": "x86",
 }  # fmt: skip
+ARCHES = (*dict.fromkeys(HOST_ARCH.values()), "riscv64", "s390x", "loongarch64", "mips64")
 OS_TYPES = {"Linux": "linux", "macOS": "darwin", "Windows": "windows", "FreeBSD": "freebsd"}
 RUNTIMES = ("cuda", "rocm", "xpu", "tpu_inference")
 
 SERVICE_NAME = "service.name"
 SERVICE_VERSION = Attribute("service.version", str, pattern=VERSION, clean=PUBLIC_VERSION)
 RUNTIME_NAME = Attribute("otel_usage.gpu.runtime.name", str, values=RUNTIMES)
-RUNTIME_VERSION = Attribute("otel_usage.gpu.runtime.version", str, pattern=VERSION, clean=PUBLIC_VERSION)
-CPU_PART = r"[0-9A-Fa-fx]{1,8}"
+RUNTIME_VERSION = Attribute("otel_usage.gpu.runtime.version", str, pattern=RUNTIME, clean=PUBLIC_RUNTIME)
 
 
 def _inverse(words: dict[str, str]) -> dict[str, str]:
@@ -87,7 +104,7 @@ HARDWARE = (
                why="which clouds to test and tune for"),
     Fact("num_cpu", int, attribute="otel_usage.cpu.logical_count", unit="{cpu}", minimum=1, maximum=8192,
          why="how many threads and workers to plan for"),
-    Fact("cpu_type", str, attribute="host.cpu.model.name", pattern=PRODUCT,
+    Fact("cpu_type", str, attribute="host.cpu.model.name", pattern=CPU,
          why="which processors to test and tune for"),
     MappedFact("cpu_family_model_stepping", str,
                Attribute("host.cpu.family", str, pattern=CPU_PART),
@@ -98,12 +115,12 @@ HARDWARE = (
                why="which instruction sets a build may use"),
     Fact("total_memory", int, attribute="otel_usage.memory.limit", unit="By", step=GIB, minimum=0, maximum=128 * TIB,
          why="how much host memory offloading may count on"),
-    MappedFact("architecture", str, Attribute("host.arch", str, pattern=r"[a-z0-9_]{1,16}"),
+    MappedFact("architecture", str, Attribute("host.arch", str, values=ARCHES),
                split=lambda value: (HOST_ARCH.get(value, value),),
                join=lambda value: _KEYS_OF_HOST_ARCH.get(value, value),
                why="which builds to publish"),
     MappedFact("platform", str,
-               Attribute("os.description", str, pattern=PLATFORM, clean=(rf"({KERNEL_WITHIN}).*?({LIBC})", r"\1\2")),
+               Attribute("os.description", str, pattern=PLATFORM, clean=PUBLIC_PLATFORM),
                Attribute("os.type", str, values=tuple(OS_TYPES.values())),
                split=lambda value: (value, OS_TYPES.get(value.partition("-")[0])),
                join=lambda description, _: description,
@@ -113,9 +130,10 @@ HARDWARE = (
     _runtime("rocm_runtime", "rocm", "which ROCm runtimes to support", in_line=False),
     Fact("gpu_count", int, attribute="otel_usage.gpu.count", unit="{gpu}", minimum=0, maximum=4096,
          why="how many GPUs a machine has that the process may use"),
-    Fact("gpu_type", str, attribute="otel_usage.gpu.model", pattern=PRODUCT,
+    Fact("gpu_type", str, attribute="otel_usage.gpu.model", pattern=GPU,
          why="which GPUs to optimise for first"),
-    Fact("gpu_memory_per_device", int, attribute="otel_usage.gpu.memory.limit", unit="By", step=GIB, minimum=0, maximum=4 * TIB,
+    Fact("gpu_memory_per_device", int, attribute="otel_usage.gpu.memory.limit", unit="By", step=GIB, minimum=0,
+         maximum=4 * TIB,
          why="which models and batch sizes fit"),
     MappedFact("detect_failed", str,
                Attribute("otel_usage.detect.failed", str, values=DETECTORS),
