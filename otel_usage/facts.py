@@ -16,9 +16,9 @@ MAX_BYTES = 256
 LARGEST_DOUBLE = 1.7976931348623157e308
 OTHER = "other"
 IDENTIFIER = r"[A-Za-z0-9_.+-]{1,64}"
-# What no string outside a closed set may look like, wherever this matches in it: nothing at all, a space at an edge, a
-# backslash, or a word that a reader of reports makes up, such as "(none)", "(rest)", "All" and "$__all". A character
-# that can't be seen is out too: str.isprintable() tells it here, and UNSEEN in the words of RE2, the collector's engine.
+# A string outside a closed set leaves as `other` where LOOK_ALIKE is found in it: it is empty, has a space at an edge
+# or a backslash, or is a word that readers of reports make up, such as "(none)", "(rest)", "All" and "$__all". So does
+# one with a character that can't be printed, which str.isprintable() tells here, and UNSEEN tells the collector (RE2).
 LOOK_ALIKE = r"^$|^ | $|\\|^\(.*\)$|^(?i:all|other)$|^\$"
 UNSEEN = r"[\p{C}\p{Zl}\p{Zp}\x{a0}\x{1680}\x{2000}-\x{200a}\x{202f}\x{205f}\x{3000}]"
 NAMES = {str: "string", int: "int", float: "double", bool: "boolean"}

@@ -168,8 +168,11 @@ class UsageReporter:
 
         Raises ValueError if strict, nothing otherwise.
         """
+        strict = self._strict or self.app.name in captured
         admitted, problems = admit(self.app, declared, on="heartbeat")
-        if problems and (self._strict or self.app.name in captured):
+        if strict:
+            problems += misfits(Report(self.app, admitted))
+        if problems and strict:
             message = f"usage of {self.app.name}: {'; '.join(problems)}"
             raise ValueError(message)
         self._dropped += len(problems)

@@ -2,7 +2,8 @@
 
 import pytest
 
-from otel_usage import EnvironmentFact, Fact
+from otel_usage import App, EnvironmentFact, Fact
+from otel_usage.admit import coarsen
 
 FACT = EnvironmentFact(
     "env_var_json",
@@ -35,6 +36,15 @@ def test_each_variable_is_an_attribute_of_its_own():
 def test_only_declared_variables_that_fit_stay_in_the_string(given, admitted):
     """What is not declared is left out and named; the rest keeps its order and form."""
     assert FACT.admit(given) == admitted
+
+
+def test_a_variable_that_is_a_number_has_bounds_too():
+    """As any other number: what is out of them does not leave."""
+    fact = EnvironmentFact("env_var_json", [Fact("PARTS", int, minimum=1, maximum=8, why="who splits")], why="who changes defaults")
+    attributes = App("myengine", facts=[fact]).attributes
+    left = [coarsen(attributes["myengine.env.PARTS"], value)[0] for value in (0, 1, 8, 9)]
+
+    assert left == [None, 1, 8, None]
 
 
 def test_a_string_is_split_into_its_variables_and_joined_again():

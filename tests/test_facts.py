@@ -1,10 +1,15 @@
 """What a fact is, and which declarations make sense."""
 
 import math
+import re
 
 import pytest
 
 from otel_usage import Fact
+from otel_usage.admit import coarsen
+from otel_usage.facts import LOOK_ALIKE, UNSEEN
+
+BOUNDS = "minimum= must not be above maximum=, and both are finite and for numbers"
 
 
 @pytest.mark.parametrize(
@@ -20,6 +25,17 @@ from otel_usage import Fact
         (("key", str, {"values": [1]}), "values= must name at least one string, and strings only"),
         (("key", str, {"step": 2}), "step= must be above 0 and is for numbers"),
         (("key", int, {"step": 0}), "step= must be above 0 and is for numbers"),
+        (("key", int, {"minimum": 2, "maximum": 1}), BOUNDS),
+        (("key", int, {"minimum": 2 * 10**9}), BOUNDS),
+        (("key", int, {"maximum": -2}), BOUNDS),
+        (("key", int, {"maximum": 1.5}), BOUNDS),
+        (("key", int, {"maximum": True}), BOUNDS),
+        (("key", int, {"maximum": 2**63}), BOUNDS),
+        (("key", float, {"maximum": math.nan}), BOUNDS),
+        (("key", float, {"maximum": math.inf}), BOUNDS),
+        (("key", float, {"maximum": "1"}), BOUNDS),
+        (("key", str, {"minimum": 1}), BOUNDS),
+        (("key", bool, {"maximum": 1}), BOUNDS),
         (("key", int, {"on": "exit"}), 'on= must be "report" or "heartbeat"'),
     ],
 )
@@ -31,6 +47,40 @@ def test_a_row_that_makes_no_sense_is_refused_when_it_is_declared(arguments, pro
         Fact(key, declared, **{"why": "because", **more})
 
     assert str(caught.value) == f"fact {key!r}: {problem}"
+
+
+def test_a_number_has_bounds_whether_its_row_names_them_or_not():
+    """By default those of its type and unit; a string and a boolean have none."""
+    facts = [Fact("a", int, why="x"), Fact("b", int, unit="By", why="x"), Fact("c", float, why="x"), Fact("d", bool, why="x"),
+             Fact("e", str, why="x"), Fact("f", int, minimum=0, maximum=8, why="x"), Fact("g", float, maximum=1, why="x")]  # fmt: skip
+    bounds = [(a.minimum, a.maximum) for fact in facts for a in fact.attributes("myengine")]
+
+    assert bounds == [(-1, 10**9), (-1, 2**50), (-1e9, 10**9), (None, None), (None, None), (0, 8), (-1e9, 1)]
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", " ", "a ", " a", "a\\b", "(none)", "(rest)", "(not asked)", "(whatever comes)", "All", "all", "ALL", "Other", "$__all", "${app}"]
+    + [f"a{chr(code)}b" for code in (0, 9, 10, 13, 31, 127, 0x85, 0xA0, 0xAD, 0x1680, 0x200B, 0x202E, 0x2028, 0x2029, 0x3000, 0xFEFF, 0xE000)]
+)  # fmt: skip
+def test_what_a_collector_searches_for_is_what_the_client_refuses(text):
+    """The two expressions of the rule for strings, RE2's classes of characters written out."""
+    classes = {"\\p{C}": "\x00-\x1f\x7f-\x9f\xad\u200b-\u200f\u202a-\u202e\ufeff\ue000", "\\p{Zl}": "\u2028", "\\p{Zp}": "\u2029"}
+    unseen = UNSEEN
+    for name, characters in classes.items():
+        unseen = unseen.replace(name, characters)
+    unseen = re.sub(r"\\x\{(\w+)\}", lambda found: chr(int(found[1], 16)), unseen)
+    free = Fact("note", str, open="x", why="x").attributes("myengine")[0]
+
+    assert (re.search(f"{LOOK_ALIKE}|{unseen}", text) is not None, coarsen(free, text)[0]) == (True, "other")
+
+
+@pytest.mark.parametrize("text", ["any words, at all", "a (none) b", "Allgäu", "none", "rest", "other", "ü", "日本 1", "a  b", "price: $5"])
+def test_free_text_is_free_otherwise(text):
+    """A word of a reader's counts only where it is all of the text."""
+    free = Fact("note", str, open="x", why="x").attributes("myengine")[0]
+
+    assert coarsen(free, text) == (text, None)
 
 
 def test_a_string_is_an_identifier_unless_it_is_declared_otherwise():

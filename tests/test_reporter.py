@@ -239,8 +239,9 @@ def test_runtime_facts_are_admitted_and_what_is_not_declared_is_counted():
     """Facts declared for heartbeats, and no others."""
     usage = UsageReporter(APP, strict=False)
     usage.set_runtime(requests=7, batch=8, nonsense=1)
-    with pytest.raises(ValueError, match="batch is not declared for a heartbeat of myengine"):
-        UsageReporter(APP, strict=True).set_runtime(batch=8)
+    for wrong, problem in (({"batch": 8}, "batch is not declared for a heartbeat"), ({"requests": 10**12}, "requests is not from")):
+        with pytest.raises(ValueError, match=problem):
+            UsageReporter(APP, strict=True).set_runtime(**wrong)
 
     assert (usage._run.runtime, usage.dropped) == ({"requests": 7}, 2)
 

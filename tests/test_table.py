@@ -89,6 +89,19 @@ def test_every_row_says_why_and_bounds_its_values():
     assert all(re.compile(a.pattern) for a in APP.attributes.values() if a.pattern)
 
 
+def test_every_built_in_number_names_its_bounds():
+    """None relies on those that hold where a row names none."""
+    bounds = {a.name: (a.minimum, a.maximum, a.step) for a in APP.attributes.values() if a.type in (int, float)}
+
+    assert bounds == {
+        "otel_usage.cpu.logical_count": (1, 8192, None),
+        "otel_usage.memory.limit": (0, 128 * 2**40, 2**30),
+        "otel_usage.gpu.count": (0, 4096, None),
+        "otel_usage.gpu.memory.limit": (0, 4 * 2**40, 2**30),
+        "otel_usage.uptime": (0, 316224000, 60),
+    }
+
+
 def test_every_detected_key_has_a_row():
     """What the detectors yield on this machine is in the table."""
     keys = {key for detector in DETECTORS.values() for key, _ in detector()}

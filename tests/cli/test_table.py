@@ -24,7 +24,7 @@ def test_json_has_every_fact_with_all_that_is_declared(command, name):
         "key": "total_memory", "in_file": True, "on": "report", "since": None, "deprecated": None,
         "why": "how much host memory offloading may count on",
         "attributes": [{"name": "otel_usage.memory.limit", "place": "resource", "type": "int", "unit": "By", "step": 2**30,
-                        "values": None, "pattern": None, "open": None}],
+                        "minimum": 0, "maximum": 2**47, "values": None, "pattern": None, "open": None}],
     }  # fmt: skip
 
 
@@ -53,7 +53,7 @@ def test_people_get_a_table_of_every_attribute(command, name):
 
     assert (status, [first for first, _ in rows if first]) == (0, expected)
     assert ["total_memory", " how much host memory offloading may count on"] in rows
-    assert ["  otel_usage.memory.limit", " int, By; steps of 1 GiB"] in rows
+    assert ["  otel_usage.memory.limit", " int, By; 0 to 131072 GiB, in steps of 1 GiB"] in rows
     assert out.splitlines()[-1] == "Every value and pattern: otel-usage facts --format json"
 
 
@@ -69,14 +69,15 @@ def test_a_narrow_terminal_cuts_nothing(command, monkeypatch):
 
 
 def test_what_is_allowed_is_said_in_words(command, made_up_app):
-    """A closed set, a pattern, free text with its reason, steps."""
+    """A closed set, a pattern, free text with its reason, bounds and steps."""
     _, out, _ = command("--app", "myengine", "facts", "--format", "markdown")
     allowed = {row.split("`")[1]: re.split(r"(?<!\\)\|", row)[4].strip() for row in out.splitlines()[2:] if row.startswith("| `")}
 
-    assert {key: allowed[key] for key in ("quantization", "scheduler", "batch", "note", "eager")} == {
+    assert {key: allowed[key] for key in ("quantization", "scheduler", "batch", "cache_share", "note", "eager")} == {
         "quantization": "awq, gptq",
         "scheduler": "matches `[A-Za-z0-9_.+-]{1,64}`",
-        "batch": "steps of 8",
+        "batch": "-1 to 1000000000, in steps of 8",
+        "cache_share": "-1000000000 to 1000000000, in steps of 0.01",
         "note": "free text: operators name their own site",
         "eager": "",
     }

@@ -212,6 +212,32 @@ def test_all_strings_of_vllm_are_of_closed_sets() -> None:
     assert closed == CLOSED
 
 
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("num_experts", 123456789012345678), ("block_size", 2**20 + 1), ("gpu_memory_utilization", 1.5),
+        ("gpu_memory_utilization", -0.5), ("kv_cache_memory_bytes", 2**62), ("tensor_parallel_size", 4097),
+        ("data_parallel_size", 10**6), ("pipeline_parallel_size", 4097), ("max_model_len", 2**28), ("max_num_seqs", 2**21),
+        ("max_num_batched_tokens", 2**28), ("num_speculative_tokens", 4097), ("num_redundant_experts", 10**6),
+        ("num_experts", -2),
+    ],
+)  # fmt: skip
+def test_a_number_that_no_configuration_has_does_not_leave(key: str, value: float) -> None:
+    """It could hold an id; it is counted, and the file's line has it."""
+    admitted, _ = admit(APP, {key: value})
+    left, problems = coarse({key: value})
+    found = left.get(f"vllm.config.{key}")
+
+    assert (admitted, found, len(problems)) == ({key: value}, None, 1)
+
+
+def test_every_number_of_vllms_names_its_bounds() -> None:
+    """None relies on those that hold where a row names none."""
+    unbounded = [fact.key for fact in APP.facts if fact.type in (int, float) and None in (fact.minimum, fact.maximum)]
+
+    assert unbounded == []
+
+
 def test_a_variable_that_is_not_declared_is_left_out() -> None:
     """The environment holds secrets; only the five variables that are named may be reported."""
     given = '{"VLLM_USE_TRITON_AWQ": true, "HF_TOKEN": "hf_secret", "VLLM_PP_LAYER_PARTITION": "8,8,8"}'
@@ -225,7 +251,7 @@ def test_a_variable_that_is_not_declared_is_left_out() -> None:
 
 
 @pytest.mark.parametrize(
-    ("given", "leaving"), [("8,8,8", "8,8,8"), ("32", "32"), ("8,8,", "other"), ("/home/ann/layers", "other")]
+    ("given", "leaving"), [("8,8,8", "8,8,8"), ("32", "32"), ("8,8,", "other"), ("/home/ann/layers", "other"), ("1234", "other"), ("8" + 32 * ",8", "other")],
 )
 def test_a_partition_leaves_as_numbers_of_layers_or_not_at_all(given: str, leaving: str) -> None:
     """A variable holds whatever somebody wrote into it."""
