@@ -19,6 +19,7 @@ def test_the_signatures_are_these():
     assert signatures == {
         Fact: "(key: str, type: type[Scalar], *, why: str, values: Iterable[str] | None = None, pattern: str | None = None, "
         "open: str | None = None, attribute: str | None = None, unit: str | None = None, step: float | None = None, "
+            "minimum: float | None = None, maximum: float | None = None, "
         "on: str = report, since: str | None = None, deprecated: str | None = None) -> None",
         App: "(name: str, *, version: str | Callable[[], str | None] | None = None, endpoint: str | None = None, "
         "facts: Iterable[Fact] = (), contexts: Iterable[str] = (API_SERVER, BATCH_RUNNER, COMMAND_LINE, LIBRARY), "
