@@ -164,10 +164,10 @@ def values(app, place):
 @pytest.mark.parametrize(
     ("name", "value", "kept"),
     [
-        ("otel_usage.gpu.model", "10.20.30.40", "****"),
+        ("otel_usage.gpu.model", "10.20.30.40", "other"),
         ("host.cpu.model.name", "fe80:0:0:1::77", "other"),
-        ("host.cpu.model.name", "someone@example.org", "****"),
-        ("host.cpu.model.name", "/home/someone/x", "****"),
+        ("host.cpu.model.name", "someone@example.org", "other"),
+        ("host.cpu.model.name", "/home/someone/x", "other"),
         ("host.cpu.model.name", "Intel(R) Xeon(R) CPU @ 2.20GHz", "Intel(R) Xeon(R) CPU @ 2.20GHz"),
         ("os.description", WSL, WSL),
     ],
