@@ -12,37 +12,40 @@ def _any(*forms: str) -> str:
     return f"(?:{'|'.join(forms)})"
 
 
-CLOCK = r"(?: {1,2}@ [0-9]\.[0-9]{1,2}GHz)?"
+CLOCK = r"(?: {1,9}@ [0-9]\.[0-9]{1,2}GHz)?"
 CORES = r"(?: {1,5}(?:[0-9]{1,3}|Dual|Quad|Six|Eight)-[Cc]ores?)?(?: Processor)?"
 GRAPHICS = r"(?: (?:w/|with) Radeon(?: Vega)?(?: [0-9]{3,4}[MS])?(?: (?:Graphics|Gfx))?)?"
 
 XEON = _any(
-    r"E[357]-[0-9]{4}[A-Z]{0,2}(?: [vV][2-6])?",
+    r"E[357]-? ?[0-9]{4}[A-Z]{0,2}(?: [vV][2-6]| 0)?",
     r"[ELWX][0-9]{4}",
-    r"[DEW]-[0-9]{4}[A-Z]{0,2}",
+    r"[DEW]-[0-9]{4,5}[A-Z]{0,2}",
     r"w[3579]-[0-9]{4}[A-Z]?",
     r"(?:(?:Platinum|PLATINUM|Gold|GOLD|Silver|SILVER|Bronze|Max) )?[0-9]{4}[A-Z]{0,2}\+?",
+    r"Platinum|Gold|Silver",
 )
 INTEL_CORE = _any(
     r"(?:i[3579]|m[357])-[0-9]{3,5}[A-Z]{0,2}[0-9]?",
     r"(?:M|m[357])-[0-9]Y[0-9]{2}",
     r"i3-N[0-9]{3}",
     r"i[357] CPU {1,9}(?:[A-Z] )?[0-9]{3}[A-Z]{0,2}",
-    r"(?:Ultra )?[3579] [0-9]{3}[A-Z]{0,2}",
+    r"(?:Ultra )?X?[3579] N?[0-9]{3}[A-Z]{0,2}",
 )
 INTEL = _any(
     rf"(?:Intel\(R\) Xeon\(R\)|INTEL\(R\) XEON\(R\))(?: (?:CPU|Processor))?(?: {{1,12}}{XEON})?(?: CPU)?",
+    r"Intel\(R\) Xeon Phi\(TM\) CPU [0-9]{4}[A-Z]?",
     rf"(?:1[0-9]th Gen )?Intel\(R\) Core\(TM\) {INTEL_CORE}(?: CPU)?",
     r"Intel\(R\) Core\(TM\)2 (?:Duo|Quad|Extreme) CPU {1,9}[A-Z]{1,2}[0-9]{4}",
-    r"Intel(?:\(R\))? (?:Atom|Celeron|Pentium)\((?:R|TM)\)(?: (?:Gold|Silver|Dual))?(?: (?:CPU|Processor))?"
-    r" {1,9}[A-Zx]{0,2}[0-9]{3,5}[A-Z]{0,2}(?: CPU)?",
-    r"Intel\(R\)(?: Processor)? N[0-9]{2,3}",
+    r"Intel(?:\(R\))? (?:Atom|Celeron|Pentium)\((?:R|TM)\)(?: (?:Gold|Silver|Dual))?"
+    r"(?: {1,2}(?:CPU|Processor))? {1,9}(?:x[3-7]-)?[A-Zx]{0,2}[0-9]{3,5}[A-Z]{0,2}(?: {1,2}CPU)?",
+    r"Intel\(R\)(?: Processor)? [NU][0-9]{2,3}",
 )
 RYZEN = _any(
     r"[3579](?: PRO)? [0-9]{3,4}[A-Z]{0,2}(?:3D)?",
     r"AI(?: [3579])?(?: PRO)?(?: (?:HX|MAX\+?|Max\+?))?(?: PRO)? [0-9]{3}",
     r"Threadripper(?: PRO)? [0-9]{4}[A-Z]{0,2}",
     r"Embedded [A-Z][0-9]{4}[A-Z]?",
+    r"Z[1-9](?: Extreme)?",
 )
 AMD = _any(
     rf"AMD EPYC(?: (?:Embedded )?[0-9][0-9A-Z]{{2}}[0-9][A-Z]{{0,2}})?{CORES}",
@@ -53,16 +56,16 @@ AMD = _any(
 )
 ARM = _any(
     r"(?:Neoverse|Cortex)-[AEMNRVX][0-9]{1,3}(?:AE|C)?",
-    r"ARMv[6-9] Processor rev [0-9]{1,2} \(v[6-9]l\)",
+    r"(?:ARMv[6-9]|AArch64) Processor rev [0-9]{1,2} \((?:v[6-9]l|aarch64)\)",
     r"AWS Graviton[2-9]?",
     r"Apple [AM][0-9]{1,2}(?: (?:Pro|Max|Ultra))?",
     r"(?:Virtualized )?Apple [Ss]ilicon|Apple processor|VirtualApple",
-    r"(?:Ampere\(R\) )?Altra(?:\(R\))?(?: Max)?(?: Processor)?",
+    r"(?:Ampere(?:\(R\))? )?(?:Altra(?:\(R\))?(?: Max)?|eMAG)(?: Processor)?",
     r"Ampere-1[a-z]?|AmpereOne(?:\(R\))?",
-    r"(?:HUAWEI |HiSilicon )?Kunpeng[ -][0-9]{3}(?:[ -][0-9]{4})?",
-    r"(?:Phytium[ ,])?FT-[0-9]{4}\+?(?:/[0-9]{1,2})?|Phytium[ ,][DSE][0-9]{4}(?:/[0-9]{1,2})?",
+    r"(?:HUAWEI |HiSilicon )?Kunpeng[ -][0-9]{3}[A-Z]?(?:[ -][0-9]{4})?",
+    r"(?:Phytium[ ,])?FT-?[0-9]{4}(?:\+|PLUS)?(?:/[0-9]{1,3})?|Phytium[ ,][DSE][0-9]{4}(?:/[0-9]{1,2})?",
     r"(?:Cavium )?ThunderX2? [0-9]{2}xx|Cavium ThunderX2\(R\) CPU CN[0-9]{4} v[0-9]\.[0-9]",
-    r"NVIDIA (?:Grace|Vera|Carmel)|Denver 2|A64FX|TSV110|Oryon",
+    r"NVIDIA (?:Grace|Vera)|(?:NVIDIA )?Carmel|Denver 2|A64FX|TSV110|Oryon",
     r"Snapdragon\(R\) X (?:Elite|Plus) - X[0-9]{1,2}[EP][0-9]{5} - Qualcomm\(R\) Oryon\(TM\) CPU",
 )
 OTHERS = _any(
@@ -70,11 +73,13 @@ OTHERS = _any(
     r"IBM/S390",
     rf"Hygon C86(?:-[0-9]G)? (?:[0-9]{{4}}|\(OPN:[0-9]{{4}}\)){CORES}|Hygon Dhyana Processor",
     r"ZHAOXIN (?:KaiXian|KaiSheng) K[HX]-U?[0-9]{4,5}[A-Z]{0,2}(?:/[0-9]{1,2})?(?:@[0-9]\.[0-9]\+?GHz)?",
-    r"Loongson-3[A-E][0-9]{4}[A-Z]?",
+    r"Loongson-3[A-E][0-9]{4}[A-Z]?(?:-(?:HV|LL))?",
+    r"Montage\(R\) Jintide\(R\) C[0-9]{4}[A-Z]?|Spacemit\(R\) X[0-9]{2,3}",
+    r"DO-(?:Regular|Premium-Intel|Premium-AMD)",
 )
 # What QEMU and KVM call the processors that they emulate.
 EMULATED = _any(
-    r"QEMU (?:Virtual|TCG) CPU version [0-9]\.[0-9]{1,2}\+?",
+    r"QEMU (?:Virtual|TCG) CPU version (?:[0-9]\.[0-9]{1,2}(?:\.[0-9])?\+?|\(cpu64-rhel6\))",
     r"Common (?:32-bit )?KVM processor",
     r"Intel (?:Xeon|Core|Atom) Processor \((?:Haswell|Broadwell|Skylake|Cascadelake|Cooperlake|Icelake|SapphireRapids|"
     r"GraniteRapids|SierraForest|ClearwaterForest|Denverton|SnowRidge)(?:, no TSX)?(?:, IBRS)?(?:, no TSX)?\)",
@@ -92,28 +97,30 @@ CPU = _any(_any(INTEL, AMD, ARM, OTHERS) + CLOCK, EMULATED)
 MIG = r"(?: MIG [1-7](?:c\.[1-7])?g\.[0-9]{1,3}gb(?:\+(?:me|gfx|me\.all))?)?"
 LAPTOP = r"(?: Laptop GPU| Max-Q| with Max-Q(?: Design)?)?"
 PACKAGE = _any(
-    r"-(?:SXM[2-9]?|PCIE|FHHL|DGXS|NVLINK)(?:-[0-9]{1,3}GB)?(?:-LS)?",
+    r"-(?:SXM[2-9]?|PCIE|FHHL|DGXS|NVLINK)(?:-[0-9]{1,3}GB)?(?:-(?:LS|H|N))?",
+    r"-PG[0-9]{3}-[0-9]{3}",
     r"-[0-9]{1,3}GB",
     r"-3e",
-    r"(?: [0-9]{1,3}GB?(?: HBM[2-9]e?)?)?(?: (?:PCIe|NVL[0-9]{0,3}|SXM[2-9](?: AC)?|Active))?",
+    r"(?: [0-9]{1,3}GB?(?: HBM[2-9]e?)?)?(?: (?:PCIe|NVL[0-9]{0,3}|SXM[2-9]?(?: AC)?|Active))?",
 )
 NVIDIA = _any(
-    rf"(?:(?:NVIDIA|Tesla) G?[A-Z]|G?[ABHKLMPTV])[0-9]{{1,4}}(?:[A-Z]|X?[cms])?{PACKAGE}{MIG}",
-    rf"(?:NVIDIA )?RTX A?[0-9]{{3,4}}(?: SFF)?(?: Ada)?(?: Generation)?(?: [0-9]{{1,2}}GB)?{LAPTOP}",
-    r"NVIDIA RTX PRO [0-9]{3,4}[A-Z]?(?: Blackwell| Rubin)?(?: Generation)?"
+    rf"(?:(?:NVIDIA|Tesla) [A-Z]{{1,2}}|G?[ABHKLMPTV])[0-9]{{1,4}}(?:[A-Z]|X?[cms])?{PACKAGE}{MIG}",
+    rf"(?:NVIDIA )?RTX A?[0-9]{{3,4}}D?(?: SFF)?(?: Ada)?(?: Generation)?(?: [0-9]{{1,2}}GB)?{LAPTOP}",
+    r"NVIDIA RTX PRO [0-9]{3,4}[A-Z]?(?: [0-9]{2,3}GB)?(?: Blackwell| Rubin)?(?: Generation)?"
     rf"(?: (?:SFF|(?:Max-Q )?(?:Workstation|Server)) Edition)?{LAPTOP}{MIG}",
-    r"(?:NVIDIA )?GeForce (?:GTX |RTX |GT |MX)[0-9]{3,4}[AM]?(?: Ti)?(?: SUPER| Super| D| D V2)?(?: [0-9]{1,2}GB)?"
-    rf"{LAPTOP}",
+    r"(?:NVIDIA )?GeForce (?:GTX |RTX |GT |MX)?[0-9]{3,4}(?:[AM]|MX)?(?: Ti)?(?: SUPER| Super| D| D [vV]2)?"
+    rf"(?: [0-9]{{1,2}}GB)?{LAPTOP}",
     r"(?:NVIDIA )?(?:GeForce GTX )?TITAN (?:RTX|V|Xp|X|Z|Black|X \(Pascal\)|V CEO Edition|Xp COLLECTORS EDITION)",
     rf"(?:NVIDIA )?(?:Quadro (?:RTX |[A-Z]{{1,2}})|T)[0-9]{{3,4}}(?: [0-9]GB)?{LAPTOP}",
     r"(?:NVIDIA )?(?:Jetson )?(?:AGX )?(?:Orin|Xavier|Thor)(?: Nano| NX)?(?: \(nvgpu\))?|NVIDIA Tegra X[12]",
-    r"NVIDIA CMP [0-9]{2,3}HX|NVIDIA Graphics Device|GRID K[0-9]{1,3}",
+    r"NVIDIA CMP [0-9]{2,3}HX|(?:NVIDIA )?P10[0-9]-[0-9]{3}|(?:NVIDIA|Tesla) PG[0-9]{3}-[0-9]{3}|GRID K[0-9]{1,3}",
+    r"(?:NVIDIA )?Graphics Device|NVIDIA DGX (?:Display|Spark)|NVIDIA Rubin(?: CPX)?",
     r"(?:GRID|NVIDIA) (?:RTX|RTX PRO |RTX Pro )?[A-Z]{0,2}[0-9]{1,4}[A-Z]{0,2}(?: Blackwell DC|-Ada)?"
     r"(?:-[1-7])?-[0-9]{1,3}[ABCQ](?:ME)?",
 )
 RADEON = _any(
     r"VII|(?:PRO|Pro) VII",
-    r"(?:RX|PRO|Pro)[ _]?[VW]?[0-9]{3,4}(?:[ _]?(?:XTX?|GRE|DUAL SLOT|X|M|S))?",
+    r"(?:RX|PRO|Pro)[ _]?(?:[VW]|WX )?[0-9]{3,4}(?:[ _]?(?:XTX?|GRE|X|M|S)| DUAL SLOT| Dual Slot| [0-9]{2}GB)?",
     r"RX Vega(?: [0-9]{2})?",
     r"AI PRO R[0-9]{4}[A-Z]?",
     r"[0-9]{3,4}[MS](?: Graphics)?|(?:Vega [0-9]{1,2} )?Graphics",
@@ -124,19 +131,21 @@ ARC = _any(
     r"[0-9]{3}[TV] GPU \([0-9]{1,2}GB\)",
 )
 ACCELERATORS = _any(
-    r"HL-[0-9]{3}[A-Z]?|(?:Intel )?(?:GAUDI|Gaudi) ?[0-9]?",
-    r"(?:TPU )?[vV][0-9]{1,2}(?:[EPXepx]| ?lite(?:pod)?)?(?:-[0-9]{1,4})?|TPU ?[0-9]{1,2}[epx]?",
-    r"(?:AWS )?(?:Trainium|Inferentia)[0-9]?|(?:trn|inf)[0-9]n?(?:\.[0-9]{0,2}xlarge)?",
+    r"HL-[0-9]{3}[A-Z]?|(?:Intel(?:\(R\))? )?(?:GAUDI|Gaudi)(?:\(R\))? ?[0-9]?",
+    r"(?:TPU )?[vV][0-9]{1,2}(?:[EIPXeipx]| ?lite(?:pod)?)?(?:-[0-9]{1,4})?|TPU ?[0-9]{1,2}[epx]?",
+    r"(?:AWS )?(?:Trainium|Inferentia)[0-9]?|(?:trn|inf)[0-9][nu]?(?:\.[0-9]{0,2}xlarge)?",
     r"(?:Huawei )?Ascend ?[0-9]{3}(?:Pro)?[A-Z]?[0-9]?[A-Z]?(?:-[0-9]|_[0-9]{2,4})?",
     r"Apple M[0-9]{1,2}(?: (?:Pro|Max|Ultra))?",
-    r"(?:Cambricon )?MLU[0-9]{3}(?:-[A-Z][0-9]{1,2})?|MTT S[0-9]{2,4}|MetaX [CNX][0-9]{3}|(?:Iluvatar )?BI-V[0-9]{3}",
-    r"(?:Kunlun )?P800|(?:Hygon )?(?:K100_AI|BW[0-9]{3,4}|Z100L?)|RBLN-CA[0-9]{2}",
+    r"(?:Cambricon )?MLU[0-9]{3}(?:-[A-Z][0-9]{1,2})?|MTT S[0-9]{2,4}|MetaX [CNX][0-9]{3}",
+    r"(?:Iluvatar )?(?:BI|MR)-V[0-9]{3}[A-Z]?|Enflame S[0-9]{2}|Biren[0-9]{3}[A-Z]?|PPU-ZW[0-9]{3}[A-Z]?",
+    r"(?:Kunlun )?P800|(?:Hygon |DCU )?(?:K100_AI|BW[0-9]{3,4}|Z100L?)|RBLN-C[AR][0-9]{2}|(?:Furiosa )?RNGD",
+    r"Qualcomm Cloud AI 100(?: Ultra)?|IBM Spyre",
     r"cpu|hpu|neuron|npu|spyre|tpu|xpu",  # what vLLM's platforms say of a device without a name
 )
 GPU = _any(
     NVIDIA,
     r"(?:AMD[ _])?Instinct[ _]MI[0-9]{1,3}[AX]?(?: ?/ ?MI[0-9]{3}[AX]?)?(?:[ _](?:OAM|VF|HF|HBM3E?))?",
-    rf"(?:AMD[ _])?Radeon[ _]{RADEON}",
+    rf"(?:AMD[ _])?Radeon(?:\(TM\))?[ _]{RADEON}",
     r"gfx[0-9]{1,2}[0-9a-f]{2}(?::sramecc[+-])?(?::xnack[+-])?",
     r"Intel\(R\) Data Center GPU (?:Max|Flex) [0-9]{3,4}[A-Z]?",
     rf"Intel\(R\) Arc\(TM\) {ARC}",

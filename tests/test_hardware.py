@@ -19,6 +19,7 @@ Intel(R) Xeon(R) CPU E5-2686 v4 @ 2.30GHz
 Intel(R) Xeon(R) CPU E5-2650L v3 @ 1.80GHz
 Intel(R) Xeon(R) CPU E3-1230 V2 @ 3.30GHz
 Intel(R) Xeon(R) CPU           E5620  @ 2.40GHz
+Intel(R) Xeon(R) CPU E5-2670 0 @ 2.60GHz
 Intel(R) Xeon(R) CPU D-1541 @ 2.10GHz
 Intel(R) Xeon(R) CPU Max 9480
 Intel(R) Xeon(R) Processor @ 2.30GHz
@@ -36,6 +37,7 @@ Intel(R) Xeon(R) Silver 4314 CPU @ 2.40GHz
 Intel(R) Xeon(R) Bronze 3204 CPU @ 1.90GHz
 Intel(R) Xeon(R) 6979P
 Intel(R) Xeon(R) W-2295 CPU @ 3.00GHz
+Intel(R) Xeon(R) W-11955M CPU @ 2.60GHz
 Intel(R) Xeon(R) w9-3495X
 Intel(R) Xeon(R) E-2288G CPU @ 3.70GHz
 Intel(R) Xeon(R) D-2146NT CPU @ 2.30GHz
@@ -53,6 +55,8 @@ Intel(R) Core(TM)2 Duo CPU     E8400  @ 3.00GHz
 Intel(R) Core(TM)2 Quad CPU    Q6600  @ 2.40GHz
 Intel(R) Core(TM) m3-7Y30 CPU @ 1.00GHz
 Intel(R) Core(TM) i3-N305
+Intel(R) Core(TM) 3 N355
+Intel(R) Atom(TM) x5-Z8350  CPU @ 1.44GHz
 Intel(R) Atom(TM) CPU C3758 @ 2.20GHz
 Intel(R) Atom(TM) CPU  C2750  @ 2.40GHz
 Intel(R) Celeron(R) N5105 @ 2.00GHz
@@ -105,6 +109,8 @@ Intel Xeon E312xx (Sandy Bridge, IBRS update)
 Westmere E56xx/L56xx/X56xx (Nehalem-C)
 QEMU Virtual CPU version 2.5+
 QEMU TCG CPU version 2.5+
+QEMU Virtual CPU version 2.0.0
+DO-Premium-Intel
 Common KVM processor
 Neoverse-N1
 Neoverse-V2
@@ -138,6 +144,7 @@ NVIDIA A100-SXM4-40GB
 NVIDIA A100-SXM4-80GB
 NVIDIA A100-PCIE-40GB
 A100-SXM4-40GB
+NVIDIA A100-PG509-200
 NVIDIA A100 80GB PCIe
 NVIDIA A800-SXM4-80GB
 NVIDIA A800 40GB Active
@@ -163,6 +170,7 @@ NVIDIA GB200
 NVIDIA GB300
 NVIDIA GB10
 NVIDIA R200
+NVIDIA VR200
 NVIDIA L4
 NVIDIA L20
 NVIDIA L40
@@ -189,9 +197,11 @@ NVIDIA RTX PRO 6000 Blackwell Workstation Edition
 NVIDIA RTX PRO 6000 Blackwell Max-Q Workstation Edition
 NVIDIA RTX PRO 6000 Blackwell Server Edition
 NVIDIA RTX PRO 4500 Blackwell
+NVIDIA RTX PRO 5000 72GB Blackwell
 NVIDIA GeForce RTX 5090
 NVIDIA GeForce RTX 4090
 NVIDIA GeForce RTX 4090 D
+NVIDIA GeForce RTX 5090 D v2
 NVIDIA GeForce RTX 4070 Ti SUPER
 NVIDIA GeForce RTX 3060 Laptop GPU
 NVIDIA GeForce RTX 2070 Super with Max-Q Design
@@ -253,6 +263,7 @@ AMD Radeon AI PRO R9700
 AMD Radeon VII
 AMD Radeon 8060S Graphics
 AMD Radeon Graphics
+AMD Radeon(TM) Graphics
 gfx90a
 gfx942
 gfx1100
@@ -270,6 +281,7 @@ Intel(R) Graphics [0xe211]
 HL-225
 HL-325L
 GAUDI3
+Intel(R) Gaudi(R) 3
 TPU v4
 TPU v5e
 TPU v5p
