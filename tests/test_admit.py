@@ -187,6 +187,31 @@ def test_a_version_loses_what_a_private_build_adds(version, leaves):
     assert coarsen(APP.attributes["service.version"], version)[0] == leaves
 
 
+VERSIONS = ["0.32.0", "0.32.0rc1", "0.32.1.dev5+g0a1b2c3d4.d20261101", "0.32.0+cu128", "1.0.0-rc.1", "2.10.0.dev20261101+cu128"]
+PLATFORMS = ["Linux-6.8.0-45-generic-x86_64-with-glibc2.39", "Linux-4.18.0-513.24.1.el8_9.x86_64-x86_64-with-glibc2.28",
+             "macOS-15.1-arm64-arm-64bit-Mach-O", "Windows-11-10.0.26100-SP0"]  # fmt: skip
+STRINGS = [("service.version", text) for text in VERSIONS] + [("os.description", text) for text in PLATFORMS]
+STRINGS += [("otel_usage.gpu.runtime.version", text) for text in ("12.8", "6.4.43484-123eb5128", "20250101")]
+
+
+@given(st.sampled_from(STRINGS), st.text(string.ascii_letters, min_size=5, max_size=12), st.integers(0, 60), st.sampled_from(["", " ", "-", ".", "+"]))
+def test_no_word_leaves_in_a_version_or_a_platform(case, word, place, between):
+    """Wherever it stands: it is cut, or all of the string is `other`."""
+    name, text = case
+    left, _ = coarsen(APP.attributes[name], f"{text[:place]}{between}{word}{between}{text[place:]}")
+
+    assert word not in left or word in text or left == "other"
+
+
+@given(st.sampled_from(STRINGS), st.integers(10**9, 10**18), st.integers(0, 60), st.sampled_from(["", " ", "-", ".", "+"]))
+def test_no_number_leaves_whole_in_a_version_or_a_platform(case, number, place, between):
+    """None that could be an id: ten digits are cut, or all of the string is `other`."""
+    name, text = case
+    left, _ = coarsen(APP.attributes[name], f"{text[:place]}{between}{number}{between}{text[place:]}")
+
+    assert str(number) not in left
+
+
 @pytest.mark.parametrize(
     ("version", "leaves"),
     [

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from otel_usage import App
 from otel_usage.admit import coarsen
+from otel_usage.collector.count import GPUS as GPUS_COUNTED
 from otel_usage.hardware import CPU, GPU
 
 ATTRIBUTES = App("myengine").attributes
@@ -397,6 +398,12 @@ def test_each_subject_has_forms_of_its_own():
     both = [name for name in CPUS if re.fullmatch(GPU, name)], [name for name in GPUS if re.fullmatch(CPU, name)]
 
     assert both == (["Apple M1", "Apple M3 Max"], ["Apple M2 Ultra"])
+
+
+@given(st.sampled_from(GPUS_COUNTED).flatmap(lambda form: st.from_regex(form, fullmatch=True)))
+def test_a_gpu_that_is_counted_by_its_name_is_one_whose_name_passes(name):
+    """What Prometheus knows is a part of what leaves."""
+    assert coarsen(GPU_NAME, name) == (name, None)
 
 
 PUBLISHED = {word.lower() for name in [*CPUS, *GPUS] for word in re.findall("[A-Za-z]+", name)}

@@ -35,7 +35,7 @@ GPUS = (
     r"NVIDIA L(?:4|20|40|40S|2)",
     r"NVIDIA RTX (?:[2456][05]00|4000 SFF|5880|6000) Ada Generation",
     r"NVIDIA RTX PRO [2456][05]00 Blackwell(?: (?:Workstation|Max-Q Workstation|Server) Edition)?",
-    r"NVIDIA RTX A(?:2|4|4.5|5|5.5|6)000",
+    r"NVIDIA RTX A(?:[2456]000|[45]500)",
     r"(?:Tesla|NVIDIA) (?:T4|P4|P40|M60|K80)",
     r"(?:Tesla |NVIDIA )?(?:V100|P100)(?:-(?:SXM2|SXM3|PCIE|FHHL|DGXS|NVLINK))?(?:-(?:12|16|32)GB)?",
     r"NVIDIA GeForce (?:RTX [2-5]0[5-9]0|GTX 16[3-6]0|GTX 10[5-8]0)(?: Ti| SUPER| D| Ti SUPER)?(?: Laptop GPU| Max-Q)?",
