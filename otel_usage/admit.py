@@ -70,17 +70,21 @@ def coarsen(attribute: Attribute, value: object) -> tuple[Scalar | None, str | N
         return _coarsen_string(attribute, value)
     if attribute.minimum is None or attribute.maximum is None:
         return value, None
-    coarse = _coarsen_number(value, attribute.step) if attribute.minimum <= value <= attribute.maximum else None
+    within = attribute.minimum <= value <= attribute.maximum  # NaN and infinity are not
+    coarse = _coarsen_number(value, attribute.step) if within else None
     if coarse is None or not attribute.minimum <= coarse <= attribute.maximum:
         return None, f"{attribute.name} is not from {attribute.minimum} to {attribute.maximum}"
     return coarse, None
 
 
-def _coarsen_number(value: float, step: float | None) -> float:
-    """Return the number in steps, and a plain zero for the negative one."""
+def _coarsen_number(value: float, step: float | None) -> float | None:
+    """Return the number in steps, and a plain zero for the negative one; None for more steps than a double counts."""
     if step is None:
         return value + 0
-    steps = round(value / step)
+    try:
+        steps = round(value / step)
+    except OverflowError:
+        return None
     if type(value) is int:
         return steps * int(step)
     return round(steps * step, 12) + 0.0  # 12 digits undo what binary fractions add: 92 * 0.01 is 0.9200000000000001

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
-    from typing import Any, TypeAlias
+    from collections.abc import Iterable
+    from typing import TypeAlias
 
     Scalar: TypeAlias = str | int | float | bool
 
@@ -23,7 +23,7 @@ LOOK_ALIKE = r"^$|^ | $|\\|^\(.*\)$|^(?i:all|other)$|^\$"
 UNSEEN = r"[\p{C}\p{Zl}\p{Zp}\x{a0}\x{1680}\x{2000}-\x{200a}\x{202f}\x{205f}\x{3000}]"
 NAMES = {str: "string", int: "int", float: "double", bool: "boolean"}
 # The bounds of a number whose row names none: -1 stands for "unlimited" or "automatic" in many settings.
-LEAST = {int: -1, float: -1e9}
+LEAST = {int: -1, float: -(10**9)}
 MOST, MOST_BYTES = 10**9, 2**50
 
 
@@ -65,7 +65,9 @@ class Attribute:
 
 def default_bounds(type_: type[Scalar], unit: str | None) -> tuple[float | None, float | None]:
     """Return the least and the largest number of a row that names no bounds; (None, None) where it is no number."""
-    return LEAST.get(type_), None if type_ not in LEAST else MOST_BYTES if unit == "By" else MOST
+    if type_ not in LEAST:
+        return None, None
+    return LEAST[type_], MOST_BYTES if unit == "By" else MOST
 
 
 class Fact:
@@ -128,7 +130,7 @@ class Fact:
             (bool(bounds) and self.type is not str, "values=, pattern= and open= are for strings"),
             (self.values is not None and not (self.values and all(type(v) is str for v in self.values)),
              "values= must name at least one string, and strings only"),
-            (self.step is not None and (self.type not in (int, float) or self.step <= 0),
+            (self.step is not None and not (self._is_number(self.step) and self.step > 0),
              "step= must be above 0 and is for numbers"),
             (not self._has_bounds(), "minimum= must not be above maximum=, and both are finite and for numbers"),
             (self.on not in ("report", "heartbeat"), 'on= must be "report" or "heartbeat"'),
@@ -137,16 +139,17 @@ class Fact:
 
     def _has_bounds(self) -> bool:
         """Tell whether what is given of the bounds makes sense: numbers of the declared type, in their order."""
-        given = [bound for bound in (self.minimum, self.maximum) if bound is not None]
-        if self.type not in LEAST:
-            return not given
-        kinds = (int,) if self.type is int else (int, float)
-        if not all(type(bound) in kinds and abs(bound) < 2**63 for bound in given):
+        if not all(bound is None or self._is_number(bound) for bound in (self.minimum, self.maximum)):
             return False
         least, most = default_bounds(self.type, self.unit)
         least = least if self.minimum is None else self.minimum
         most = most if self.maximum is None else self.maximum
-        return least is not None and most is not None and least <= most
+        return least is None or most is None or least <= most
+
+    def _is_number(self, value: float) -> bool:
+        """Tell whether a step or bound is a finite number that fits the declared type."""
+        kinds = (int,) if self.type is int else (int, float) if self.type is float else ()
+        return type(value) in kinds and abs(value) < 2**63
 
     def attributes(self, app: str) -> tuple[Attribute, ...]:
         """Return the attributes that this fact becomes in the reports of `app`."""
@@ -196,45 +199,3 @@ def fits(text: str) -> bool:
         return len(text.encode()) <= MAX_BYTES
     except UnicodeEncodeError:
         return False
-
-
-class MappedFact(Fact):
-    """A fact whose attributes are not simply its value: several of them, none, or other words.
-
-    mapped: its attributes. split: value -> their values, in order. join: the way back, called with
-    one value an attribute, of which at least one is not None. in_line: False for what OTLP alone has.
-    """
-
-    __slots__ = ("_join", "_split", "mapped")
-
-    def __init__(  # noqa: PLR0913 -- a row of the table has that many columns
-        self,
-        key: str,
-        type: type[Scalar],  # noqa: A002 -- the column's name in the contract
-        *mapped: Attribute,
-        why: str,
-        split: Callable[[Any], tuple[Scalar | None, ...]] | None = None,
-        join: Callable[..., Scalar | None] | None = None,
-        on: str = "report",
-        in_line: bool = True,
-    ) -> None:
-        super().__init__(key, type, why=why, on=on)
-        self.mapped, self.in_line = mapped, in_line
-        self._split, self._join = split, join
-
-    def attributes(self, app: str) -> tuple[Attribute, ...]:
-        """Return the attributes given at declaration, whatever the app."""
-        del app
-        return self.mapped
-
-    def split(self, value: Scalar) -> tuple[Scalar | None, ...]:
-        """Return the values of `attributes`, in their order, for a value of the file."""
-        if self._split is not None:
-            return self._split(value)
-        return (value,) if self.mapped else ()
-
-    def join(self, values: tuple[Scalar | None, ...]) -> Scalar | None:
-        """Return the value of the file for the values of `attributes`: `split` undone."""
-        if all(value is None for value in values):
-            return None
-        return self._join(*values) if self._join is not None else values[0]

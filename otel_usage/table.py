@@ -5,8 +5,9 @@ To add a fact, add a row here and let a detector yield its key. Nothing leaves t
 
 from __future__ import annotations
 
-from otel_usage.facts import Attribute, Fact, MappedFact
+from otel_usage.facts import Attribute, Fact
 from otel_usage.hardware import CPU, GPU
+from otel_usage.mapped import MappedFact
 
 # The release of the semantic conventions that the names below were checked against.
 SCHEMA_URL = "https://opentelemetry.io/schemas/1.44.0"

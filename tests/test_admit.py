@@ -134,6 +134,13 @@ def test_a_value_leaves_in_the_form_that_its_row_declares(name, value, leaves):
     assert (repr(admitted), type(admitted)) == (repr(leaves), type(leaves))
 
 
+def test_a_number_of_too_many_steps_is_absent():
+    """More than a double counts; it costs itself alone."""
+    attribute = Fact("share", float, step=5e-324, why="x").attributes("myengine")[0]
+
+    assert coarsen(attribute, 1.0) == (None, "myengine.config.share is not from -1000000000 to 1000000000")
+
+
 @pytest.mark.parametrize(
     ("version", "leaves"),
     [
