@@ -104,7 +104,8 @@ PACKAGE = _any(
     r"(?: [0-9]{1,3}GB?(?: HBM[2-9]e?)?)?(?: (?:PCIe|NVL[0-9]{0,3}|SXM[2-9]?(?: AC)?|Active))?",
 )
 NVIDIA = _any(
-    rf"(?:(?:NVIDIA|Tesla) [A-Z]{{1,2}}|G?[ABHKLMPTV])[0-9]{{1,4}}(?:[A-Z]|X?[cms])?{PACKAGE}{MIG}",
+    rf"(?:(?:NVIDIA|Tesla) [GV]?[A-Z]|G?[ABHKLMPTV])[0-9]{{1,3}}(?:[A-Z]|X?[cms])?{PACKAGE}{MIG}",
+    r"(?:NVIDIA )?A[2-6][05]00",
     rf"(?:NVIDIA )?RTX A?[0-9]{{3,4}}D?(?: SFF)?(?: Ada)?(?: Generation)?(?: [0-9]{{1,2}}GB)?{LAPTOP}",
     r"NVIDIA RTX PRO [0-9]{3,4}[A-Z]?(?: [0-9]{2,3}GB)?(?: Blackwell| Rubin)?(?: Generation)?"
     rf"(?: (?:SFF|(?:Max-Q )?(?:Workstation|Server)) Edition)?{LAPTOP}{MIG}",
@@ -115,7 +116,7 @@ NVIDIA = _any(
     r"(?:NVIDIA )?(?:Jetson )?(?:AGX )?(?:Orin|Xavier|Thor)(?: Nano| NX)?(?: \(nvgpu\))?|NVIDIA Tegra X[12]",
     r"NVIDIA CMP [0-9]{2,3}HX|(?:NVIDIA )?P10[0-9]-[0-9]{3}|(?:NVIDIA|Tesla) PG[0-9]{3}-[0-9]{3}|GRID K[0-9]{1,3}",
     r"(?:NVIDIA )?Graphics Device|NVIDIA DGX (?:Display|Spark)|NVIDIA Rubin(?: CPX)?",
-    r"(?:GRID|NVIDIA) (?:RTX|RTX PRO |RTX Pro )?[A-Z]{0,2}[0-9]{1,4}[A-Z]{0,2}(?: Blackwell DC|-Ada)?"
+    r"(?:GRID|NVIDIA) (?:RTXA?|RTX PRO |RTX Pro |[A-Z])[0-9]{1,4}[DGLPSX]?[MX]?(?: Blackwell DC|-Ada)?"
     r"(?:-[1-7])?-[0-9]{1,3}[ABCQ](?:ME)?",
 )
 RADEON = _any(
