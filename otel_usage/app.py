@@ -8,7 +8,7 @@ from otel_usage.table import HARDWARE, SERVICE_NAME, UNKNOWN_CONTEXT, UPTIME, ru
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Mapping
 
 # An app's name is the root of its attributes, so it must not be one of the conventions' own roots.
 RESERVED = frozenset(
@@ -90,6 +90,15 @@ class App:
             return self._version() if callable(self._version) else self._version
         except Exception:  # noqa: BLE001 -- an adopter's function costs the version, not the report
             return None
+
+    def warnings(self, environ: Mapping[str, str]) -> list[str]:
+        """Return what `status` warns of, one line each; an app whose reports depend on other settings overrides it.
+
+        Args:
+            environ: The environment variables.
+        """
+        del environ
+        return []
 
     def _problem(self) -> str | None:
         """Say what is wrong with the name, wire, facts, contexts or endpoint, or None."""

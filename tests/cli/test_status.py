@@ -34,6 +34,7 @@ def test_for_programs_it_prints_json(shell, config):
     assert (status, err, found) == (0, "", {
         "app": "vllm", "mode": "local", "decided_by": "OTEL_USAGE_EXPORTER", "destinations": [],
         "file": str(config / "usage_stats.json"), "outbox": {"count": 0, "bytes": 0, "oldest": None}, "last_delivery": None,
+        "warnings": [],
     })  # fmt: skip
     assert {"name": "OTEL_USAGE_EXPORTER", "value": "none", "means": "local"} in signals
     assert [signal["name"] for signal in signals] == [
@@ -62,7 +63,7 @@ def test_when_off_it_is_the_same_json(command, config, monkeypatch):
     status, out, _ = command("status", "--json")
     found = json.loads(out)
 
-    assert (status, list(found)) == (0, ["app", "mode", "decided_by", "signals", "destinations", "file", "outbox", "last_delivery"])
+    assert (status, list(found)) == (0, ["app", "mode", "decided_by", "signals", "destinations", "file", "outbox", "last_delivery", "warnings"])
     assert (found["mode"], found["decided_by"]) == ("off", "OTEL_USAGE_SUPPRESSED_VLLM")
     assert {"name": "OTEL_USAGE_SUPPRESSED_VLLM", "value": "an embedder", "means": "off"} in found["signals"]
     assert not config.exists()
@@ -150,3 +151,29 @@ def test_without_a_directory_it_says_so(command, monkeypatch):
 
     assert out.splitlines()[0] == "vllm reports are off, because config directory is 'none that is an absolute path'."
     assert "local file     none" in out
+
+
+PLUGINS = (
+    "VLLM_PLUGINS keeps vLLM from loading otel_usage: vLLM's own reporter runs, and heeds only its own opt-outs; "
+    "add otel_usage to VLLM_PLUGINS, or set VLLM_NO_USAGE_STATS=1"
+)
+
+
+@pytest.mark.parametrize(("named", "warnings"), [(None, []), ("otel_usage", []), ("lora,otel_usage", []), ("", [PLUGINS]),
+                                                 ("lora", [PLUGINS]), ("lora, otel_usage", [PLUGINS])])  # fmt: skip
+def test_a_plugin_that_vllm_does_not_load_is_warned_of(command, monkeypatch, named, warnings):
+    """The words between the commas are compared as they are; unset, vLLM loads every plugin."""
+    if named is not None:
+        monkeypatch.setenv("VLLM_PLUGINS", named)
+    found = json.loads(command("status", "--json")[1])["warnings"]
+    shown = [line for line in command("status")[1].splitlines() if line.startswith("warning")]
+
+    assert (found, shown) == (warnings, [f"warning        {text}" for text in warnings])
+
+
+def test_an_app_without_a_plugin_warns_of_nothing(command, made_up_app, monkeypatch):
+    """What vLLM loads is nothing to it."""
+    monkeypatch.setenv("VLLM_PLUGINS", "")
+    found = json.loads(command("--app", "myengine", "status", "--json")[1])
+
+    assert (found["app"], found["warnings"]) == ("myengine", [])

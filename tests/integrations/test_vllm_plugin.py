@@ -34,6 +34,13 @@ def vllm(request, monkeypatch):
 
 
 @pytest.fixture
+def to_project(monkeypatch):
+    """Let reports go to the project, which nobody answers for."""
+    monkeypatch.setenv("OTEL_USAGE_EXPORTER", "project")
+    monkeypatch.setenv("VLLM_USAGE_STATS_SERVER", "http://127.0.0.1:9")
+
+
+@pytest.fixture
 def reported(home):
     """Return the reports in the local file, once the reporter is done."""
 
@@ -198,46 +205,118 @@ def test_an_opt_out_deletes_what_waits_to_be_sent(vllm, home, monkeypatch):
     assert list(outbox.iterdir()) == []
 
 
-def test_a_worker_whose_deployment_has_not_reported_reports_as_it_always_did(vllm):
-    """So does vLLM where the first process could not."""
+def test_a_worker_whose_deployment_has_not_reported_reports_as_it_always_did(vllm, to_project):
+    """So does vLLM where the first process could not, as long as its engine runs."""
     own = vllm.work()
 
     assert own == [("OPTForCausalLM", vllm.Context.ENGINE_CONTEXT, vllm.facts)]
+    assert vllm.beat() == ([{"uuid": "own"}], [{"uuid": "own"}])
 
 
-@pytest.mark.parametrize("part", ["report_usage_stats", "_devices", "_reporter"])
-def test_what_fails_as_the_engine_starts_is_left_to_vllms_own_reporter(vllm, monkeypatch, part):
-    """The engine does not notice."""
+def break_part(vllm, monkeypatch, part):
+    """Have a part of the plugin, or what it asks, raise."""
 
-    def broken(*_):
+    def broken(*_, **__):
         message = "broken by hand"
         raise RuntimeError(message)
 
-    home = {"report_usage_stats": vllm.modules["vllm.v1.utils"], "_devices": vllm_config, "_reporter": vllm_plugin}[part]
-    if part == "_reporter":
-        broken.cache_clear = lambda: None
-    monkeypatch.setattr(home, part, broken)
+    broken.cache_clear = lambda: None
+    monkeypatch.setattr({"report_usage_stats": vllm.modules["vllm.v1.utils"], "_devices": vllm_config}.get(part, vllm_plugin), part, broken)
+
+
+@pytest.mark.parametrize("part", ["report_usage_stats", "_devices", "_reporter"])
+def test_what_fails_as_the_engine_starts_is_left_to_vllms_own_reporter(vllm, to_project, monkeypatch, part):
+    """The engine does not notice."""
+    break_part(vllm, monkeypatch, part)
 
     vllm.start(vllm.Context.LLM_CLASS)
 
     assert len(vllm.work()) == 1
 
 
-@pytest.mark.parametrize("part", ["_own_reporter", "_runtime", "_configuration", "_start"])
-def test_a_register_that_fails_replaces_nothing_and_raises_nothing(monkeypatch, part):
-    """An engine would not start, since what a plugin raises is not caught."""
+NOT_TO_THE_PROJECT = {
+    "local by a file": ({}, "local"),
+    "off by a file": ({}, "off"),
+    "off by an embedder": ({"OTEL_USAGE_SUPPRESSED_VLLM": "me"}, None),
+    "off by OpenTelemetry's switch": ({"OTEL_SDK_DISABLED": "true"}, None),
+    "the file alone": ({"OTEL_USAGE_EXPORTER": "none"}, None),
+    "the operator's collector alone": ({"OTEL_USAGE_EXPORTER": "otlp"}, None),
+    "an exporter that there is not": ({"OTEL_USAGE_EXPORTER": "project,console"}, None),
+    "turned on at a later time": ({}, "on 9999-01-01T00:00:00Z"),
+}
+
+
+@pytest.fixture(params=NOT_TO_THE_PROJECT.values(), ids=NOT_TO_THE_PROJECT)
+def not_to_the_project(request, to_project, home, monkeypatch):
+    """Say, in each way that there is, that nothing goes to the project."""
+    variables, mode = request.param
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    if mode:
+        directory = home / ".config" / "vllm"
+        directory.mkdir(parents=True)
+        (directory / "usage_mode").write_text(mode)
+
+
+@pytest.mark.parametrize("part", ["report_usage_stats", "_devices", "_reporter", "resolve", "is_marked", "decide"])
+def test_what_fails_here_lets_vllms_own_reporter_send_nothing_that_the_user_does_not_allow(
+    vllm, not_to_the_project, monkeypatch, part
+):
+    """It knows neither `usage_mode` nor `OTEL_USAGE_EXPORTER`, so that it would send all it knows."""
+    break_part(vllm, monkeypatch, part)
+
+    vllm.start(vllm.Context.LLM_CLASS)
+
+    assert (vllm.work(), vllm.beat()) == ([], ([], []))
+
+
+@pytest.mark.parametrize("part", ["resolve", "Gate", "since"])
+def test_a_decision_that_fails_lets_vllms_own_reporter_send_nothing(vllm, to_project, monkeypatch, part):
+    """What can't be decided counts as a no."""
+    break_part(vllm, monkeypatch, part)
+
+    assert (vllm.work(), vllm.beat()) == ([], ([], []))
+
+
+def test_an_opt_out_ends_vllms_own_reporter_while_it_runs(vllm, to_project, monkeypatch):
+    """It was allowed to begin, and would go on every ten minutes."""
+    began = vllm.work()
+    monkeypatch.setenv("OTEL_USAGE_EXPORTER", "none")
+
+    assert (len(began), vllm.beat()) == (1, ([], []))
+
+
+def parts(stand_in):
+    """Return what the plugin replaces beside vLLM's own reporter."""
+    return stand_in.usage.set_runtime_usage_data, stand_in.EngineArgs.create_engine_config, stand_in.Executor.get_class
+
+
+@pytest.mark.parametrize("part", ["_own_reporter", "_guarded", "_runtime", "_configuration", "_start"])
+def test_a_register_that_fails_raises_nothing_and_vllms_own_reporter_sends_nothing_that_is_not_allowed(
+    monkeypatch, not_to_the_project, part
+):
+    """An engine would not start, since what a plugin raises is not caught; what can't be guarded is opted out."""
     stand_in = StandIn(next(iter(SHAPES.values())), lambda name, module: monkeypatch.setitem(sys.modules, name, module) or module)
-
-    def parts():
-        return (stand_in.usage.UsageMessage.report_usage, stand_in.usage.set_runtime_usage_data,
-                stand_in.EngineArgs.create_engine_config, stand_in.Executor.get_class)  # fmt: skip
-
-    before = parts()
+    monkeypatch.delenv("VLLM_NO_USAGE_STATS", raising=False)
+    before = parts(stand_in)
     monkeypatch.delattr(vllm_plugin, part)
 
     vllm_plugin.register()
 
-    assert parts() == before
+    own = stand_in.work() if "VLLM_NO_USAGE_STATS" not in os.environ else []
+    assert (parts(stand_in), own) == (before, [])
+
+
+@pytest.mark.parametrize("part", ["_own_reporter", "_runtime", "_configuration", "_start"])
+def test_a_register_that_fails_leaves_vllms_own_reporter_where_it_is_allowed(monkeypatch, to_project, part):
+    """It does what it does without the plugin."""
+    stand_in = StandIn(next(iter(SHAPES.values())), lambda name, module: monkeypatch.setitem(sys.modules, name, module) or module)
+    before = parts(stand_in)
+    monkeypatch.delattr(vllm_plugin, part)
+
+    vllm_plugin.register()
+
+    assert (parts(stand_in), len(stand_in.work()), os.environ.get("VLLM_NO_USAGE_STATS")) == (before, 1, None)
 
 
 def test_registering_again_changes_nothing(vllm):
@@ -249,17 +328,39 @@ def test_registering_again_changes_nothing(vllm):
     assert (vllm.usage.UsageMessage.report_usage, vllm.Executor.get_class) == before
 
 
-def test_a_process_without_vllms_reporter_is_left_alone(run_python):
-    """The one that inspects a model's class would pay 0.8 s for loading it."""
-    done = run_python("""
-        import sys
-        from otel_usage.integrations.vllm_plugin import register
-        before = set(sys.modules)
-        register()
-        print(sorted(set(sys.modules) - before), [name for name in sys.modules if name.startswith(("vllm", "opentelemetry"))])
-    """)
+INSPECTS = """
+    import os, sys
+    from otel_usage.integrations.vllm_plugin import register
+    before = set(sys.modules)
+    register()
+    found = {name.partition(".")[0] for name in set(sys.modules) - before}
+    print(sorted(found & {"vllm", "opentelemetry", "torch", "psutil"}), os.environ.get("VLLM_NO_USAGE_STATS"))
+"""
 
-    assert done.stdout.strip() == "[] []"
+
+@pytest.mark.parametrize(("exporter", "own"), [("project", "None"), ("none", "1"), ("otlp", "1")])
+def test_a_process_without_vllms_reporter_loads_none_and_opts_it_out_unless_it_is_allowed(run_python, exporter, own):
+    """The one that inspects a model's class would pay 0.8 s for loading it; another may load it later, unguarded."""
+    done = run_python(INSPECTS, OTEL_USAGE_EXPORTER=exporter)
+
+    assert (done.stdout, done.stderr) == (f"[] {own}\n", "")
+
+
+def test_the_mark_counts_for_every_thread_while_it_is_hidden(vllm, to_project, reported):
+    """Another thread starts an engine, or a worker, while this one makes a configuration."""
+    vllm.start()
+    other = vllm.EngineArgs().create_engine_config()
+    seen = []
+
+    def meanwhile():
+        vllm.making = lambda: None
+        vllm.Executor.get_class(other)
+        seen.extend(vllm.work())
+
+    vllm.making = meanwhile
+    vllm.EngineArgs().create_engine_config()
+
+    assert (seen, len(reported())) == ([], 1)
 
 
 def test_a_worker_makes_no_configuration_and_only_its_reporter_is_replaced(monkeypatch):

@@ -52,10 +52,11 @@ class Platform:
 
 
 class StandIn:
-    """The modules; `own` holds what vLLM's own reporter was asked to report, `facts` what a configuration has."""
+    """The modules; `own` holds what vLLM's own reporter was asked to report, `written` and `sent` what it did; `facts` what a configuration has."""
 
     def __init__(self, shape, put):
         self.own, self.runtime, self.enabled, self.asked, self.platform = [], {}, True, 0, Platform()
+        self.written, self.sent = [], []
         self.facts = {key: FACTS.get(key) for key in shape["facts"]}
         self.architecture = FACTS["model_architecture"]
         self.Context = Enum("UsageContext", {name: name for name in shape["contexts"]}, type=str)
@@ -92,6 +93,12 @@ class StandIn:
 
             def report_usage(self, model_architecture, usage_context, extra_kvs=None):
                 stand_in.own.append((model_architecture, usage_context, extra_kvs))
+
+            def _write_to_file(self, data):
+                stand_in.written.append(data)
+
+            def _send_to_server(self, data):
+                stand_in.sent.append(data)
 
             def _report_tpu_inference_usage(self):
                 self.gpu_count, self.gpu_type, self.gpu_memory_per_device = 8, "v6e", 2**35
@@ -135,6 +142,12 @@ class StandIn:
         made.parallel_config.__dict__.update(config or {})
         assert self.Executor.get_class(made) == "the executor"
         return made
+
+    def beat(self):
+        """Do what vLLM's own reporter does every ten minutes once it runs, and return what it wrote and sent."""
+        for name in ("_write_to_file", "_send_to_server"):
+            getattr(self.usage.usage_message, name)({"uuid": "own"})
+        return self.written, self.sent
 
     def work(self):
         """Do what vLLM's worker for GPUs does, and return what its own reporter was asked to report."""
