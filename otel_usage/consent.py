@@ -56,6 +56,7 @@ def decide(app: str | None, environ: Mapping[str, str] | None = None, *, loopbac
 
     app: its name; None counts only the signals that belong to no app. environ: os.environ by default.
     loopback: whether all that would be sent stays on this machine. Never raises.
+    A variable that C code or os.putenv has set since the start is not seen: os.environ is Python's own copy.
     """
     decision = Decision(ON)
     for signal in signals(app, os.environ if environ is None else environ, loopback=loopback):

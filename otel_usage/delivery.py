@@ -46,7 +46,7 @@ class Gate:
         return self.decide().mode != OFF
 
     def may_send(self) -> bool:
-        """Tell whether a connection may be opened now."""
+        """Tell whether anything may leave now: a connection, or a request on one that is open."""
         return self.decide().mode == ON
 
 

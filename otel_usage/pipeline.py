@@ -45,7 +45,7 @@ def deliver(
 ) -> Outcome:
     """Send a report as one span to one destination and say what became of it.
 
-    allowed: asked right before each connect. timeout: seconds for one attempt; None for the sender's own.
+    allowed: asked right before each connect and request. timeout: seconds for one attempt; None for the sender's own.
     Raises what the SDK raises where the host's OTEL_* variables break it.
     """
     sender: Sender

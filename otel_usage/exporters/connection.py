@@ -35,7 +35,10 @@ class Reply:
 
 
 class Connection:
-    """A socket whose every wait ends at the one deadline, and whose every read counts against the one bound."""
+    """A socket whose every wait ends at the one deadline, and whose every read counts against the one bound.
+
+    allowed: asked right before anything leaves: the look-up of a name, each connect, the handshake, each request.
+    """
 
     __slots__ = ("_allowed", "_left", "_read", "_socket", "_until")
 
@@ -51,17 +54,21 @@ class Connection:
             raise TimeoutError
         return remaining
 
+    def _ask(self) -> None:
+        if not self._allowed():
+            raise ExchangeError("not sent: stopped by the opt-out")
+
     def open(self, host: str, port: int, *, secure: bool, proxy: Proxy | None) -> None:
         """Connect to the host, or to the proxy and for TLS through it, and speak TLS where it is to be secure."""
         import socket  # noqa: PLC0415 -- 5 ms, only where something is sent
 
         first = (host, port) if proxy is None else (proxy.host, proxy.port)
         look_up = lambda: socket.getaddrinfo(*first, type=socket.SOCK_STREAM)  # noqa: E731 -- it hangs in the resolver
+        self._ask()
         addresses = deadline.call(look_up, self._remaining())
         error: OSError = TimeoutError()
         for behind, (family, kind, protocol, _, address) in enumerate(addresses):
-            if not self._allowed():
-                raise ExchangeError("not sent: stopped by the opt-out")
+            self._ask()
             try:
                 self._socket = socket.socket(family, kind, protocol)  # fails too: a kernel may lack the family
                 # A share each, so that an address that swallows everything leaves time for the next.
@@ -101,12 +108,14 @@ class Connection:
         # A reply that is read until its end must end as TLS ends: else a network could cut it anywhere.
         context.options &= ~getattr(ssl, "OP_IGNORE_UNEXPECTED_EOF", 0)
         if self._socket is not None:
+            self._ask()
             self._socket.settimeout(self._remaining())
             self._socket = context.wrap_socket(self._socket, server_hostname=host, suppress_ragged_eofs=False)
 
     def send(self, data: bytes) -> None:
-        """Send all of it."""
+        """Send a request, all of it, unless it is stopped by the opt-out."""
         if self._socket is not None:
+            self._ask()
             self._socket.settimeout(self._remaining())
             self._socket.sendall(data)
 

@@ -28,8 +28,9 @@ def post(
 ) -> Reply:
     """Post `body` with exactly these headers, host and content-length, and return the reply; never follow a redirect.
 
-    timeout: seconds for everything, from the look-up of the name to the last byte. allowed: asked right before each
-    connect. Raises ExchangeError where there is no complete reply, and nothing else.
+    timeout: seconds for everything, from the look-up of the name to the last byte. allowed: asked right before
+    anything leaves, and so before the first byte of the request.
+    Raises ExchangeError where there is no complete reply, and nothing else.
     """
     target = _Target(url)
     until = time.monotonic() + timeout

@@ -1,4 +1,8 @@
-"""The operator's own collector, reached by the stock OTLP exporters with all their OTEL_EXPORTER_OTLP_* settings."""
+"""The operator's own collector, reached by the stock OTLP exporters with all their OTEL_EXPORTER_OTLP_* settings.
+
+They connect and send in one call. Over HTTP consent is asked in between, by the session that they are given; over gRPC
+it is asked many times a second, and a no closes the channel. The README says what this can't stop.
+"""
 
 from __future__ import annotations
 
@@ -14,6 +18,7 @@ from opentelemetry.sdk.trace.export import SpanExporter, SpanExportResult
 
 from otel_usage.destination import GRPC, HTTP
 from otel_usage.exporters.outcome import STOPPED, Outcome
+from otel_usage.thread import Busy, start
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -29,13 +34,14 @@ LOGGERS = ("opentelemetry", "urllib3", "requests", "grpc")
 RETRYING = "retrying in"
 TIMEOUTS = ("OTEL_EXPORTER_OTLP_TRACES_TIMEOUT", "OTEL_EXPORTER_OTLP_TIMEOUT")
 CODE = re.compile(r"StatusCode\.([A-Z_]+)")
+LOOK_AGAIN = 0.02
 
 
 class OperatorExporter:
     """One attempt a call by the stock exporter, silent, under the operator's settings.
 
-    allowed: asked right before each attempt. timeout: seconds for the attempt where the operator set none;
-    None leaves the stock exporter its own.
+    allowed: asked right before each attempt, and again during it. timeout: seconds for the attempt where the operator
+    set none; None leaves the stock exporter its own.
     """
 
     def __init__(self, destination: Destination, allowed: Callable[[], bool], *, timeout: float | None = None) -> None:
@@ -54,13 +60,34 @@ class OperatorExporter:
                 self._stock = stock(**self._arguments(stock))
                 if not self._allowed():
                     return STOPPED
-                if self._stock.export(spans) is SpanExportResult.SUCCESS and not self._redirected:
+                if self._export(self._stock, spans) is SpanExportResult.SUCCESS and not self._redirected:
                     return Outcome("accepted", ok=True)
+            detail = _reason(self._status, silence.records)
         except RetryAnnounced:
-            pass
+            detail = _reason(self._status, silence.records)
         except Exception as error:  # noqa: BLE001 -- whatever a setting makes the stock exporter raise
-            return Outcome(f"the OTLP exporter failed ({type(error).__name__}): check the OTEL_* settings")
-        return Outcome(_reason(self._status, silence.records))
+            detail = f"the OTLP exporter failed ({type(error).__name__}): check the OTEL_* settings"
+        return Outcome(detail) if self._allowed() else STOPPED
+
+    def _export(self, stock: SpanExporter, spans: Sequence[ReadableSpan]) -> SpanExportResult:
+        """Export; over gRPC, which has no place for a question, beside a thread that closes the channel on a no."""
+        if self._destination.wire != GRPC:
+            return stock.export(spans)
+        over = threading.Event()
+
+        def watch() -> None:
+            while not over.wait(LOOK_AGAIN):
+                with Busy():
+                    if not self._allowed():
+                        with Silence():
+                            stock.shutdown(timeout_millis=0)  # type: ignore[call-arg]  # the one for gRPC has it
+                        return
+
+        start(watch)
+        try:
+            return stock.export(spans)
+        finally:
+            over.set()
 
     @property
     def _redirected(self) -> bool:
@@ -85,6 +112,8 @@ class OperatorExporter:
         """Return a session that lets one request through, and ends the stock exporter's wait for the next."""
         import requests  # noqa: PLC0415 -- the exporter loads it too
 
+        from otel_usage.exporters.asking import AskingAdapter  # noqa: PLC0415 -- loads `requests` as well
+
         exporter = self
 
         class OneAttempt(requests.Session):
@@ -102,7 +131,10 @@ class OperatorExporter:
                 finally:
                     exporter.shutdown()
 
-        return OneAttempt()
+        session = OneAttempt()
+        for scheme in ("http://", "https://"):
+            session.mount(scheme, AskingAdapter(self._allowed))
+        return session
 
     def shutdown(self) -> None:
         """Close the stock exporter's connection."""

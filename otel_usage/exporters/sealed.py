@@ -30,7 +30,7 @@ LONGEST_WAIT = 24 * 3600.0
 class SealedSender:
     """Sends one report a request and connection to a project's endpoint.
 
-    allowed: asked right before each connect. timeout: seconds for the whole exchange.
+    allowed: asked right before anything leaves. timeout: seconds for the whole exchange.
     """
 
     def __init__(self, destination: Destination, allowed: Callable[[], bool], *, timeout: float = TIMEOUT) -> None:

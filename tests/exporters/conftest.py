@@ -4,6 +4,7 @@ import contextlib
 import socket
 import ssl
 import threading
+import time
 
 import pytest
 
@@ -121,3 +122,54 @@ def trusted(authority, tmp_path, monkeypatch):
     """Have this process trust the authority, as an operator does: by SSL_CERT_FILE."""
     authority.cert_pem.write_to_path(tmp_path / "ca.pem")
     monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "ca.pem"))
+
+
+class Held:
+    """A server that holds each client until the user has opted out; `got` is what came after that.
+
+    first: whether it waits for the client's first bytes. reply: what it says then. tls: the context to go on by.
+    """
+
+    def __init__(self, serve, opt_out):
+        self._serve, self._opt_out, self._over = serve, opt_out, threading.Event()
+        self.got = []
+
+    def start(self, reply=b"", *, tls=None, first=True):
+        def script(connection):
+            connection.settimeout(5)
+            if first:
+                connection.recv(1, socket.MSG_PEEK)
+            if reply:
+                connection.recv(65536)
+            self._opt_out()
+            time.sleep(0.2)
+            try:
+                connection.sendall(reply)
+                if tls is not None:
+                    connection = tls.wrap_socket(connection, server_side=True)
+                while more := connection.recv(65536):
+                    self.got.append(more)
+            except OSError:  # the client has gone
+                pass
+            finally:
+                connection.close()
+                self._over.set()
+
+        return self._serve(script, reads=False)
+
+    def wait(self):
+        """Return what came after the opt-out, once the client has gone."""
+        assert self._over.wait(10)
+        return b"".join(self.got)
+
+
+@pytest.fixture
+def held(serve, home):
+    """A server that holds its client while an opt-out file is made."""
+
+    def opt_out():
+        directory = home / ".config" / "myengine"
+        directory.mkdir(parents=True, exist_ok=True)
+        (directory / "do_not_track").touch()
+
+    return Held(serve, opt_out)

@@ -17,6 +17,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from otel_usage.consent import decide
 from otel_usage.exporters.connection import ExchangeError
 from otel_usage.exporters.http import post
 
@@ -296,12 +297,60 @@ def test_a_kernel_without_version_six_leaves_the_other_address(monkeypatch, serv
 def test_consent_is_asked_before_each_connect(monkeypatch, serve):
     """Withdrawn between two addresses, the second is not connected to."""
     server = serve()
-    answers = iter([True, False])
+    answers = iter([True, True, False])  # the look-up, the first address, the second
     addresses = [(socket.AF_INET, socket.SOCK_STREAM, 0, "", ("127.0.0.1", port)) for port in (9, server.port)]
     monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: addresses)
     said, _ = failure("http://stats.example.org", allowed=lambda: next(answers))
 
     assert (said, server.requests) == ("not sent: stopped by the opt-out", [])
+
+
+def on():
+    """Tell whether reports may leave, as the senders ask."""
+    return decide("myengine", loopback=True).mode == "on"
+
+
+STOPPED = "not sent: stopped by the opt-out"
+
+
+@pytest.mark.parametrize(("scheme", "asked"), [("http", 3), ("https", 4)])
+def test_consent_is_asked_before_everything_that_leaves(serve, tls, trusted, scheme, asked):
+    """The look-up, the connection, the handshake, the request: with the last no, a server has a connection at most."""
+    server = serve(tls=tls("127.0.0.1") if scheme == "https" else None)
+    url = f"{scheme}://127.0.0.1:{server.port}"
+    nos = [iter([True] * yes + [False]) for yes in range(asked)]
+    said = [failure(url, allowed=answers.__next__)[0] for answers in nos]
+
+    assert said == [STOPPED] * asked
+    assert [request for request in server.requests if request] == []
+    assert reply_to(url, allowed=iter([True] * asked).__next__)[0] == 200
+
+
+def test_an_opt_out_during_the_handshake_stops_the_request(held, tls, trusted):
+    """The server may hold it for seconds."""
+    server = held.start(tls=tls("localhost"))
+    said, _ = failure(f"https://localhost:{server.port}", allowed=on)
+
+    assert (said, held.wait()) == (STOPPED, b"")
+
+
+def test_an_opt_out_while_a_proxy_thinks_stops_the_handshake(held, monkeypatch):
+    """Through its tunnel nothing leaves."""
+    proxy = held.start(b"HTTP/1.1 200 yes\r\n\r\n")
+    monkeypatch.setenv("HTTPS_PROXY", f"http://127.0.0.1:{proxy.port}")
+    said, _ = failure("https://stats.example.org", allowed=on)
+
+    assert (said, held.wait()) == (STOPPED, b"")
+
+
+def test_an_opt_out_as_a_proxy_is_connected_to_stops_the_request_to_it(serve, monkeypatch):
+    """It would learn the name of the project's server."""
+    proxy = serve()
+    monkeypatch.setenv("HTTPS_PROXY", f"http://127.0.0.1:{proxy.port}")
+    answers = iter([True, True, False])
+    said, _ = failure("https://stats.example.org", allowed=lambda: next(answers))
+
+    assert (said, [request for request in proxy.requests if request]) == (STOPPED, [])
 
 
 @pytest.mark.parametrize(

@@ -10,8 +10,12 @@ from opentelemetry.exporter.otlp.proto.common.trace_encoder import encode_spans
 from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import TracerProvider
 
+from otel_usage.consent import decide
 from otel_usage.destination import Destination, resolve
 from otel_usage.exporters.operator import OperatorExporter
+
+GREETING = b"\0\0\0\4\0\0\0\0\0"  # an empty frame of HTTP/2's settings
+EXPORT = b"opentelemetry.proto.collector.trace.v1.TraceService/Export"  # in the request's headers
 
 
 @pytest.fixture
@@ -119,6 +123,68 @@ def test_a_protocol_that_there_is_not_is_named(export):
     assert export(destination=destination) == (
         False, True, "OTEL_EXPORTER_OTLP_PROTOCOL is not known; set it to http/protobuf or grpc",
     )  # fmt: skip
+
+
+def on():
+    """Tell whether reports may leave, as the exporter asks."""
+    return decide("myengine", loopback=True).mode == "on"
+
+
+STOPPED = (False, False, "not sent: the mode is no longer on")
+
+
+def test_over_http_an_opt_out_during_the_handshake_stops_the_request(export, held, tls, authority, tmp_path, monkeypatch):
+    """The server may hold it for seconds."""
+    server = held.start(tls=tls("localhost"))
+    authority.cert_pem.write_to_path(tmp_path / "ca.pem")
+    monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", f"https://localhost:{server.port}")
+    monkeypatch.setenv("OTEL_EXPORTER_OTLP_CERTIFICATE", str(tmp_path / "ca.pem"))
+
+    assert (export(allowed=on), held.wait()) == (STOPPED, b"")
+
+
+def test_over_http_an_opt_out_while_a_proxy_thinks_stops_the_request(export, held, tls, authority, tmp_path, monkeypatch):
+    """The handshake through its tunnel is the most that leaves."""
+    proxy = held.start(b"HTTP/1.1 200 yes\r\n\r\n", tls=tls("stats.example.org"))
+    authority.cert_pem.write_to_path(tmp_path / "ca.pem")
+    for name, value in {"OTEL_EXPORTER_OTLP_ENDPOINT": "https://stats.example.org", "HTTPS_PROXY": f"http://127.0.0.1:{proxy.port}",
+                        "OTEL_EXPORTER_OTLP_CERTIFICATE": str(tmp_path / "ca.pem")}.items():  # fmt: skip
+        monkeypatch.setenv(name, value)
+
+    assert (export(allowed=on), held.wait()) == (STOPPED, b"")
+
+
+def test_over_http_an_opt_out_as_it_connects_stops_the_request(export, serve, monkeypatch):
+    """Asked before the attempt, before the connection, and once there is one."""
+    server = serve()
+    monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", server.url)
+    answers = [True, True]
+    outcome = export(allowed=lambda: bool(answers) and answers.pop())
+
+    assert (outcome, [request for request in server.requests if request]) == (STOPPED, [])
+
+
+@pytest.mark.parametrize("secure", [True, False])
+def test_over_grpc_an_opt_out_while_it_connects_stops_the_request(export, held, tls, authority, tmp_path, monkeypatch, secure):
+    """It says HTTP/2's greeting at most; the request waits for the server's, which this one holds back."""
+    server = held.start(b"" if secure else GREETING, tls=tls("localhost") if secure else None)
+    authority.cert_pem.write_to_path(tmp_path / "ca.pem")
+    monkeypatch.setenv("OTEL_EXPORTER_OTLP_PROTOCOL", "grpc")
+    monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", f"http{'s' * secure}://localhost:{server.port}")
+    monkeypatch.setenv("OTEL_EXPORTER_OTLP_CERTIFICATE", str(tmp_path / "ca.pem"))
+    outcome = export(allowed=on, timeout=3)
+
+    assert (outcome, EXPORT in held.wait()) == (STOPPED, False)
+
+
+def test_over_grpc_a_held_request_leaves_without_an_opt_out(export, held, monkeypatch):
+    """Else the test above would hold nothing."""
+    server = held.start(GREETING)
+    monkeypatch.setenv("OTEL_EXPORTER_OTLP_PROTOCOL", "grpc")
+    monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", f"http://localhost:{server.port}")
+    export(timeout=1)
+
+    assert EXPORT in held.wait()
 
 
 def test_once_opted_out_nothing_is_exported(export, receiver, monkeypatch):
