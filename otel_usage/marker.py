@@ -22,6 +22,11 @@ MARK = "_USAGE_RUN"
 OPT_OUTS = ("DO_NOT_TRACK", "OTEL_SDK_DISABLED")
 ENDINGS = ("_DO_NOT_TRACK", "_NO_USAGE_STATS")
 
+# The last mark that was left here, by app.
+_last: dict[str, str] = {}
+# The mark that followed it, by app, process and the last mark: the first to set it has won.
+_claims: dict[tuple[str, int, str], str] = {}
+
 
 def variable(app: str) -> str:
     """Return the name of the environment variable that holds the mark."""
@@ -39,8 +44,32 @@ def is_marked(app: str, environ: Mapping[str, str] | None = None) -> bool:
 
 def mark(app: str) -> None:
     """Leave the mark for this process and its descendants."""
+    _leave(app, _new())
+
+
+def claim(app: str) -> bool:
+    """Leave the mark unless there is one; tell whether this call left it. Of threads that race, one is told so.
+
+    No lock guards it: a fork would inherit it held, and a signal handler would wait for its own thread.
+    """
+    before = _last.get(app, "")  # first, so that who comes too late for the step below sees the mark
+    if is_marked(app):
+        return False
+    new = _new()
+    if _claims.setdefault((app, os.getpid(), before), new) is not new:  # one step for the process
+        return False
+    _leave(app, new)
+    return True
+
+
+def _new() -> str:
     pid = os.getpid()
-    os.environ[variable(app)] = f"{os.urandom(8).hex()}:{pid}:{start_time(pid)}"
+    return f"{os.urandom(8).hex()}:{pid}:{start_time(pid)}"
+
+
+def _leave(app: str, new: str) -> None:
+    os.environ[variable(app)] = new
+    _last[app] = new
 
 
 def child_env() -> dict[str, str]:

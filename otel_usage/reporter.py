@@ -12,7 +12,7 @@ from otel_usage.consent import OFF, ON, PYTEST
 from otel_usage.delivery import Gate
 from otel_usage.destination import resolve
 from otel_usage.job import Job, misfits
-from otel_usage.marker import is_marked, mark, win
+from otel_usage.marker import claim, is_marked, mark, win
 from otel_usage.notice import BEFORE_SEND, give
 from otel_usage.parcel import forget_waiting
 from otel_usage.report import Report, about_run
@@ -132,16 +132,17 @@ class UsageReporter:
         job = Job(
             self._admit(given, strict=self._strict), frozenset(given), gate, picked=picked, may_leave=self._may_leave
         )
-        with self._lock:
-            if self._reported and not force:
-                return
-            self._reported = True
-        if self._run.is_new:
-            import atexit  # noqa: PLC0415 -- nothing is registered where nothing is reported
+        if force:
+            mark(self.app.name)
+        elif not claim(self.app.name):
+            return
+        self._reported = True
+        with self._lock:  # two that are forced side by side
+            if self._run.is_new:
+                import atexit  # noqa: PLC0415 -- nothing is registered where nothing is reported
 
-            atexit.register(self._run.end)
-        mark(self.app.name)
-        self._run.add(job)
+                atexit.register(self._run.end)
+            self._run.add(job)
 
     def _is_picked(self) -> bool:
         """Tell, once the mark is set, whether this process reports: others may have been forked before it was."""

@@ -4,12 +4,13 @@ import json
 import os
 import subprocess
 import sys
+import threading
 
 import pytest
 
 from otel_usage import UsageReporter, child_env, marker, suppress
 from otel_usage.consent import decide
-from otel_usage.marker import is_marked, mark, start_time
+from otel_usage.marker import claim, is_marked, mark, start_time
 
 REPORT = """
 import multiprocessing, os, subprocess, sys, time
@@ -76,6 +77,76 @@ def reports(tmp_path, home):
 def test_a_run_makes_one_report(reports, code):
     """Whichever of its processes and threads comes first."""
     assert len(reports(code)) == 1
+
+
+RACE = """
+import threading
+sys.setswitchinterval(1e-5)
+usages = [UsageReporter("myengine", version="1", heartbeat=0) for _ in range(8)]
+def race():
+    barrier = threading.Barrier(8)
+    def run(other):
+        barrier.wait()
+        other.report({force})
+    threads = [threading.Thread(target=run, args=(other,)) for other in usages]
+    [t.start() for t in threads]
+    [t.join() for t in threads]
+    [other.flush(10) for other in usages]
+"""
+RACE_AGAIN = """
+for _ in range(10):
+    os.environ["MYENGINE_USAGE_RUN"] = ""
+    usages = [UsageReporter("myengine", version="1", heartbeat=0) for _ in range(8)]
+    race()
+"""
+
+
+@pytest.mark.parametrize(("code", "count"), [
+    (RACE + RACE_AGAIN, 10),
+    (RACE + "report(); race(); fork(race)", 1),
+    (RACE + "fork(race, 4)", 1),
+    (RACE.format(force="force=True") + "race()", 8),
+], ids=["ten runs", "after a report and in a child", "in children", "forced"])  # fmt: skip
+def test_reporters_of_one_app_that_race_in_eight_threads_make_one_report(reports, code, count):
+    """Looking at the mark and leaving it is one step for the process; a mark that was emptied begins a new run."""
+    assert len(reports(code.replace("{force}", ""))) == count
+
+
+def test_a_claim_is_one_step_for_the_process(monkeypatch):
+    """All look before any leaves the mark, which is how threads come to race."""
+    barrier, won, slow = threading.Barrier(8), [], marker.is_marked
+
+    def look(app):
+        found = slow(app)
+        barrier.wait(5)
+        return found
+
+    monkeypatch.setattr(marker, "is_marked", look)
+    threads = [threading.Thread(target=lambda: won.append(claim("myengine"))) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+    assert sorted(won) == [False] * 7 + [True]
+
+
+def test_a_claim_is_made_once_until_the_mark_is_emptied(monkeypatch):
+    """However often, and again after that."""
+    first = [claim("myengine") for _ in range(3)]
+    monkeypatch.setenv("MYENGINE_USAGE_RUN", "")
+    again = [claim("myengine") for _ in range(3)]
+
+    assert (first, again) == ([True, False, False], [True, False, False])
+
+
+def test_a_report_that_strict_refuses_leaves_no_mark(monkeypatch):
+    """The next one is the first."""
+    usage = UsageReporter("myengine", strict=True)
+    with pytest.raises(ValueError, match="secret is not declared"):
+        usage.report(secret=1)
+
+    assert "MYENGINE_USAGE_RUN" not in os.environ
 
 
 @pytest.mark.parametrize(
