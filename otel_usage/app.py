@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from otel_usage.facts import Attribute, Fact
-from otel_usage.loopback import is_loopback
+from otel_usage.loopback import is_loopback, place
 from otel_usage.table import HARDWARE, SERVICE_NAME, UNKNOWN_CONTEXT, UPTIME, run_facts
 
 TYPE_CHECKING = False
@@ -104,7 +104,9 @@ class App:
         """Say what is wrong with the name, wire, facts, contexts or endpoint, or None."""
         url = self.endpoint
         secure = url is None or (
-            isinstance(url, str) and (url.startswith("https://") or (url.startswith("http://") and is_loopback(url)))
+            isinstance(url, str)
+            and place(url) is not None
+            and (url.startswith("https://") or (url.startswith("http://") and is_loopback(url)))
         )
         checks = (
             (not is_name(self.name), "the name must match ^[a-z][a-z0-9_]{0,31}$"),

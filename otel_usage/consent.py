@@ -82,10 +82,15 @@ def signals(app: str | None, environ: Mapping[str, str], *, loopback: bool = Fal
     yield Signal("OTEL_SDK_DISABLED", value, OFF if disabled else None)
     chosen = exporters(environ)
     silenced = "none" in chosen or not set(chosen) <= set(DESTINATIONS)
-    yield Signal(EXPORTER, environ.get(EXPORTER), LOCAL if silenced else None)
+    yield Signal(EXPORTER, _without_urls(environ.get(EXPORTER)), LOCAL if silenced else None)
     testing = "pytest" in sys.modules
     yield Signal(PYTEST, "running" if testing else None, LOCAL if testing and not chosen and not loopback else None)
     yield from _files(app, environ)
+
+
+def _without_urls(value: str | None) -> str | None:
+    """Return a value to be shown: who takes the variable for that of an endpoint may have put a password there."""
+    return "(a URL)" if value and ("://" in value or "@" in value) else value
 
 
 def exporters(environ: Mapping[str, str]) -> list[str]:

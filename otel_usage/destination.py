@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 
 from otel_usage.consent import exporters
-from otel_usage.loopback import is_loopback
+from otel_usage.loopback import is_loopback, place
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -18,6 +18,12 @@ if TYPE_CHECKING:
 
 TRACES_PATH = "/v1/traces"
 HTTP, GRPC = "http/protobuf", "grpc"
+PROTOCOLS = (HTTP, GRPC, "http/json")
+HIDDEN = "(a URL that is not clear)"
+UNCLEAR = (
+    "not sent: the URL is not valid, or can be read in two ways; "
+    r"in a user and password write / ? # @ \ as %2F %3F %23 %40 %5C"
+)
 
 
 class Destination:
@@ -34,13 +40,17 @@ class Destination:
 
     @property
     def endpoint(self) -> str:
-        """The URL as it may be shown: without user, password, query and fragment."""
-        scheme, separator, rest = self.url.partition("://")
-        if not separator:
-            scheme, rest = "", self.url
-        rest = rest.partition("?")[0].partition("#")[0]
-        authority, slash, path = rest.partition("/")
-        return f"{scheme}{separator}{authority.rpartition('@')[2]}{slash}{path}"
+        """The URL as it may be shown: without user, password, query and fragment; nothing of one that is unclear."""
+        found = place(self.url)
+        return HIDDEN if found is None else found.shown
+
+    @property
+    def clear(self) -> bool:
+        """Whether the URL can be read in one way only; else nothing is sent, and all such share a key.
+
+        Over gRPC it has no user: the whole of it would be looked up as the host's name.
+        """
+        return place(self.url) is not None and not (self.wire == GRPC and "@" in self.url)
 
     @property
     def key(self) -> str:
@@ -107,7 +117,8 @@ def _operators_own(environ: Mapping[str, str]) -> Destination:
         url = exact or base or "http://localhost:4317"
     else:
         url = exact or traces_url(base or "http://localhost:4318")
-    return Destination("otlp", url, wire.strip(), by_operator=True)
+    known = wire.strip() if wire.strip() in PROTOCOLS else "unknown"  # it may hold anything, a secret included
+    return Destination("otlp", url, known, by_operator=True)
 
 
 def _looks_like_grpc(endpoint: str) -> bool:

@@ -1,9 +1,13 @@
 """Where reports go, by what the adopter declared and the operator set."""
 
+import socket
+
 import pytest
 
 from otel_usage import App
 from otel_usage.destination import Destination, resolve, traces_url
+from otel_usage.exporters.operator import OperatorExporter
+from otel_usage.exporters.sealed import SealedSender
 from otel_usage.loopback import is_loopback
 
 PROJECT = ("project", "https://stats.example.org/v1/traces", "otlp", False)
@@ -98,12 +102,82 @@ def test_a_url_is_shown_without_user_and_query(url, shown):
     assert Destination("otlp", url, "grpc", by_operator=True).endpoint == shown
 
 
+UNCLEAR = [
+    "https://user:SE/CRET@host", "https://user:SE?CRET@host", "https://user:SE#CRET@host", "https://user:SE\\CRET@host",
+    "//user:SECRET@host/", "user:SE/CRET@host", "https://user:SECRET", "user:SECRET", "https:///user:SECRET@host",
+    "https://user%3ASECRET%40host", "https://user:SE/CRET%40host", "https://user/SECRET@host", "https://user:SECRET@", "https://user:1/SECRET@host",
+    "https://[::1]SECRET@host]", "https://[::1]:SECRET", "https://user:SECRET@host:port", "https://user:SECRET@ho st",
+    "https://user:SECRET@host\n", "https://user:SECRET@host\uff0fx", "https://user:SECRET@\uff20host", "ht~tps://user:SECRET@host", "://user:SECRET@host",
+    "https://host/in?to=me@SECRET", "https://user:a@b:SECRET/@host",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("url", UNCLEAR)
+@pytest.mark.parametrize(("kind", "wire"), [("project", "otlp"), ("project", "json"), ("otlp", "http/protobuf"), ("otlp", "grpc")])
+def test_a_url_that_can_be_read_in_two_ways_is_not_shown_not_loopback_and_not_sent_to(monkeypatch, url, kind, wire):
+    """A part of the password would be taken for a path, or a name in it for the host."""
+    monkeypatch.setattr(socket, "socket", lambda *_, **__: pytest.fail("a socket was opened"))
+    monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: pytest.fail("a name was looked up"))
+    destination = Destination(kind, url, wire, by_operator=True)
+    sender = SealedSender(destination, lambda: True)
+    outcome = sender.send_line("{}") if kind == "project" else OperatorExporter(destination, lambda: True).send([], None)
+    shown = (destination.endpoint, destination.key.split(" ", 2)[2])
+
+    assert shown == ("(a URL that is not clear)",) * 2
+    assert (outcome.ok, outcome.again, outcome.detail) == (
+        False, False, "not sent: the URL is not valid, or can be read in two ways; in a user and password write / ? # @ \\ as %2F %3F %23 %40 %5C",
+    )  # fmt: skip
+    assert is_loopback(url) is False
+
+
+@pytest.mark.parametrize("url", UNCLEAR)
+def test_an_app_can_not_declare_an_unclear_endpoint(url):
+    """It is told at once."""
+    with pytest.raises(ValueError, match="the endpoint must be a URL"):
+        App("myengine", endpoint=url)
+
+
+def test_over_grpc_a_user_is_refused(monkeypatch):
+    """It would be looked up as a part of the host's name, by whoever answers for names."""
+    destination = Destination("otlp", "http://user:SECRET@host:4317", "grpc", by_operator=True)
+
+    assert (destination.endpoint, destination.clear) == ("http://host:4317", False)
+
+
+@pytest.mark.parametrize("url", [
+    "https://user:se%2Fcret@host:1/path", "http://[::1]:4318/v1/traces", "unix:///run/otel.sock", "unix:/run/otel.sock", "localhost:4317",
+    "[::1]:4317", "dns:///collector:4317", "https://HOST/a%20b", "https://user:p;w@host",
+])  # fmt: skip
+def test_a_url_that_can_be_read_in_one_way_is_clear(url):
+    """With a password that is encoded, an address, a socket's path, or no scheme."""
+    assert Destination("otlp", url, "http/protobuf", by_operator=True).clear is True
+
+
+def test_a_protocol_that_there_is_not_is_not_shown():
+    """It may be a URL in the wrong variable."""
+    environ = {"OTEL_USAGE_EXPORTER": "otlp", "OTEL_EXPORTER_OTLP_PROTOCOL": "https://user:SECRET@host"}
+    (destination,) = resolve(App("myengine"), environ, endpoint=None)
+
+    assert destination.key == "otlp unknown http://localhost:4318/v1/traces"
+
+
+def test_destinations_that_differ_have_keys_that_differ():
+    """By kind, wire, scheme, host, port and path; what waits for one is never sent to another."""
+    places = [("project", "https://h", "otlp"), ("otlp", "https://h", "http/protobuf"), ("otlp", "https://h", "grpc"), ("otlp", "http://h", "grpc"),
+              ("otlp", "https://h:1", "grpc"), ("otlp", "https://h/1", "grpc"), ("otlp", "https://[::1]:1", "grpc"), ("otlp", "https://u:p@i", "grpc")]  # fmt: skip
+    keys = {Destination(kind, url, wire, by_operator=True).key for kind, url, wire in places}
+
+    assert len(keys) == len(places)
+
+
 @pytest.mark.parametrize(
     ("url", "loopback"),
     [
         ("http://localhost:4318", True), ("http://LOCALHOST", True), ("http://127.0.0.1", True), ("http://127.9.9.9:1/x", True),
         ("http://[::1]:4318/x", True), ("http://u:p@127.0.0.1", True), ("http://localhost.example.org", False),
         ("http://127.0.0.1.example.org", False), ("http://127.0.0.1@example.org", False), ("http://128.0.0.1", False), ("http://evil.example.org#@localhost", False),
+        ("http://127.0.0.1\\@evil.example.org", False), ("http://localhost:x/@evil.example.org", False), ("http://[::1]evil.example.org", False),
+        ("http://0127.0.0.1", False), ("http://127.0.0.1%2e", False), (f"http://127.0.0.{'1' * 5000}", False), ("http://u@v@127.0.0.1", True),
         ("http://127.0.0.256", False), ("http://[::2]", False), ("http://0.0.0.0", False), ("", False),
     ],
 )  # fmt: skip

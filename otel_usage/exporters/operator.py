@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from opentelemetry.metrics import NoOpMeterProvider
 from opentelemetry.sdk.trace.export import SpanExporter, SpanExportResult
 
-from otel_usage.destination import GRPC, HTTP
+from otel_usage.destination import GRPC, HTTP, UNCLEAR
 from otel_usage.exporters.outcome import STOPPED, Outcome
 from otel_usage.thread import Busy, start
 
@@ -52,6 +52,8 @@ class OperatorExporter:
     def send(self, spans: Sequence[ReadableSpan], request: ExportTraceServiceRequest) -> Outcome:
         """Export the spans and say what became of them; never raises an Exception."""
         del request
+        if not self._destination.clear:
+            return Outcome(UNCLEAR, again=False)
         if self._destination.wire not in (GRPC, HTTP):
             return Outcome(f"OTEL_EXPORTER_OTLP_PROTOCOL is not known; set it to {HTTP} or {GRPC}")
         try:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 
-from otel_usage.loopback import is_loopback
+from otel_usage.loopback import is_loopback, place
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -41,8 +41,7 @@ def choose(url: str, environ: Mapping[str, str] | None = None) -> Proxy | None:
 
     parts, named = urlsplit(url), _named(environ)
     chosen = named.get(parts.scheme) or named.get("all")
-    # Of the URL only what is connected to: a fragment may look like a host of this machine.
-    if not chosen or is_loopback(f"{parts.scheme}://{parts.netloc}"):
+    if not chosen or is_loopback(url):
         return None
     if _bypassed((parts.hostname or "").rstrip("."), parts.port, named.get("no", "")):
         return None
@@ -91,14 +90,15 @@ def _parse(text: str) -> Proxy:
     from base64 import b64encode  # noqa: PLC0415 -- only where a proxy is used
     from urllib.parse import unquote_to_bytes, urlsplit  # noqa: PLC0415 -- the same
 
-    if not text.isprintable():  # urlsplit would leave line ends out, and so find another host
+    url = text if "://" in text else f"http://{text}"
+    if place(url) is None:
         raise ProxyError(UNUSABLE)
     try:
-        parts = urlsplit(text if "://" in text else f"http://{text}")
+        parts = urlsplit(url)
         host, port = parts.hostname, DEFAULT_PORT if parts.port is None else parts.port
     except ValueError:
         raise ProxyError(UNUSABLE) from None
-    if parts.scheme != "http" or not host or " " in host or not port:
+    if parts.scheme != "http" or not host or not port:
         raise ProxyError(UNUSABLE)
     if parts.username is None:
         return Proxy(host, port, None)

@@ -6,6 +6,7 @@ no client certificate can add to them, because nothing here looks at those.
 
 from __future__ import annotations
 
+from otel_usage.destination import UNCLEAR
 from otel_usage.exporters.connection import ExchangeError, Reply
 from otel_usage.exporters.http import post
 from otel_usage.exporters.outcome import STOPPED, Outcome
@@ -53,6 +54,8 @@ class SealedSender:
 
     def _post(self, body: bytes, headers: dict[str, str]) -> Reply | Outcome:
         destination = self._destination
+        if not destination.clear:
+            return Outcome(UNCLEAR, again=False)
         if not (destination.url.startswith("https://") or destination.loopback or destination.by_operator):
             return Outcome("not sent: the project's endpoint is not https", again=False)
         headers = {**headers, "user-agent": USER_AGENT}

@@ -1,6 +1,7 @@
 """`status`: what is decided, by whom, and where things are."""
 
 import json
+import socket
 
 import pytest
 
@@ -151,6 +152,21 @@ def test_without_a_directory_it_says_so(command, monkeypatch):
 
     assert out.splitlines()[0] == "vllm reports are off, because config directory is 'none that is an absolute path'."
     assert "local file     none" in out
+
+
+@pytest.mark.parametrize("url", ["https://user:SE/CRET@host", "https://user:SECRET@host", "user:SECRET@host", "//user:SECRET@host"])
+@pytest.mark.parametrize("variable", ["OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_PROTOCOL", "OTEL_USAGE_EXPORTER", "VLLM_USAGE_STATS_SERVER"])
+def test_no_password_of_a_url_is_shown_or_kept(command, home, monkeypatch, variable, url):
+    """Nor in what is told of a report that is not sent, nor in a file."""
+    monkeypatch.setenv("OTEL_USAGE_EXPORTER", "otlp,project")
+    monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", "http://127.0.0.1:9")
+    monkeypatch.setenv(variable, url)
+    monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: [(socket.AF_INET, socket.SOCK_STREAM, 0, "", ("127.0.0.1", 9))])
+    said = [command(*words)[1:] for words in (("status",), ("status", "--json"), ("report",), ("report", "--json"), ("status", "--json"))]
+    kept = [path.read_text() for path in home.rglob("*") if path.is_file()]
+
+    assert [text for text in (*(part for both in said for part in both), *kept) if "CRET" in text] == []
+    assert len(kept) > 0
 
 
 PLUGINS = (

@@ -88,6 +88,16 @@ def test_a_proxy_that_can_not_be_used_stops_the_request(proxy):
     assert str(caught.value) == "not sent: the proxy that is set can't be used, only http:// ones can"
 
 
+@pytest.mark.parametrize("proxy", ["http://user:12/SECRET@p:3128", "http://user/SECRET@p:3128", "http://user?SECRET@p", "http://user#SECRET@p",
+                                   "http://user\\SECRET@p", "user/SECRET@p:3128", "http://[::1]SECRET"])  # fmt: skip
+def test_a_proxy_whose_url_can_be_read_in_two_ways_stops_the_request(proxy):
+    """Else what stands in front of a password would be looked up and connected to."""
+    with pytest.raises(ProxyError) as caught:
+        chosen({"HTTPS_PROXY": proxy})
+
+    assert str(caught.value) == "not sent: the proxy that is set can't be used, only http:// ones can"
+
+
 @pytest.fixture
 def resolver(monkeypatch, serve):
     """Names of example.org lead to this machine: the proxy is reached by one."""
