@@ -8,7 +8,7 @@ import time
 from otel_usage.consent import OFF, ON, config_directory, decide
 from otel_usage.exporters.line import FILE, append_line, read_lines
 from otel_usage.exporters.outcome import STOPPED, Outcome
-from otel_usage.thread import Busy
+from otel_usage.thread import Busy, NoThreadError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -93,6 +93,8 @@ def send(
         outcome = deadline.call(lambda: _attempt(report, destination, gate, timeout), limit)
     except TimeoutError:
         outcome = Outcome("no answer")
+    except NoThreadError as error:
+        outcome = Outcome(f"not sent: {error}")
     except Exception as error:  # noqa: BLE001 -- the host's OTEL_* variables can make the SDK raise anything
         outcome = Outcome(f"OpenTelemetry failed to load or to run ({type(error).__name__})")
     if gate.may_record():

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import math
-import time
 
 from otel_usage.delivery import write
 from otel_usage.parcel import Parcel
 from otel_usage.report import Report
 from otel_usage.table import HEARTBEAT
+from otel_usage.thread import now
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -36,7 +36,7 @@ class Heartbeat:
         pairs: list[tuple[Report, Destination]],
         gate: Gate,
         interval: float,
-        clock: Callable[[], float] = time.monotonic,
+        clock: Callable[[], float] = now,
     ) -> None:
         self._pairs: list[tuple[Report, Destination | None]] = [*pairs] or [(report, None)]
         self._gate, self._interval, self._clock = gate, interval, clock

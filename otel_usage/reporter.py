@@ -17,6 +17,7 @@ from otel_usage.notice import BEFORE_SEND, give
 from otel_usage.parcel import forget_waiting
 from otel_usage.report import Report, about_run
 from otel_usage.run import Run
+from otel_usage.thread import is_main_interpreter
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -127,6 +128,9 @@ class UsageReporter:
         if decision.mode != ON and decision.decided_by != PYTEST:  # a test run is nobody's opt-out
             forget_waiting(self.app)
         if decision.mode == OFF:
+            return
+        if not is_main_interpreter():
+            self._log("usage is not reported: %s", "this is a sub-interpreter")
             return
         picked = (lambda: True) if force else self._is_picked
         job = Job(

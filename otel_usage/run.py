@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import os
 import threading
-import time
 
 from otel_usage.heartbeat import Heartbeat
 from otel_usage.parcel import send_waiting, waiting
-from otel_usage.thread import Ending, wait_until_idle
+from otel_usage.thread import PAUSE, Ending, now, wait_until_idle
 from otel_usage.worker import Worker, jitter
 
 TYPE_CHECKING = False
@@ -19,7 +18,8 @@ if TYPE_CHECKING:
     from otel_usage.facts import Scalar
     from otel_usage.job import Job
 
-WAIT_FOR_LINE = 0.25
+# 0.25 s, however the host's clock runs.
+PAUSES_FOR_LINE = 125
 # What earlier runs left goes out slowly, so that many processes that start at once are no flood.
 MOST_OF_OTHERS = 4
 WAIT_FOR_OTHERS = (10.0, 600.0)
@@ -31,11 +31,12 @@ class Run:
     interval: seconds between two heartbeats, give or take a tenth; 0 for none. on_error: told what a task raised.
     """
 
-    __slots__ = ("_heartbeat", "_interval", "_jobs", "_process", "_worker", "misfits", "runtime")
+    __slots__ = ("_heartbeat", "_interval", "_jobs", "_on_error", "_process", "_worker", "misfits", "runtime")
 
     def __init__(self, interval: float, on_error: Callable[[Exception], None]) -> None:
         self._interval = interval
         self._process = os.getpid()
+        self._on_error = on_error
         self._worker = Worker(on_error)
         self._jobs: list[Job] = []
         self._heartbeat: Heartbeat | None = None
@@ -84,14 +85,14 @@ class Run:
         """Send now what waits, whatever back-off; see UsageReporter.flush. Raises RuntimeError without a thread."""
         if not self._jobs:
             return True
-        until = time.monotonic() + timeout
+        until = now() + timeout
         self._worker.soon(_nothing)  # begins with what was left when no thread could be started
         for job in self._jobs:
             if job.attempted.is_set() and not job.done:
                 job.attempted.clear()
                 self._worker.soon(lambda job=job: self._do(job))  # type: ignore[misc]
         for job in self._jobs:
-            job.attempted.wait(max(until - time.monotonic(), 0.0))
+            job.attempted.wait(max(until - now(), 0.0))
         gate = self._jobs[-1].gate
         tried = {name for job in self._jobs for name in job.waiting}
         for name in waiting(gate):
@@ -99,12 +100,13 @@ class Run:
                 self._worker.soon(_task(gate, name))
         over = threading.Event()
         self._worker.soon(over.set)
-        over.wait(max(until - time.monotonic(), 0.0))
+        over.wait(max(until - now(), 0.0))
         return all(job.done for job in self._jobs)
 
     def close(self) -> None:
         """End the heartbeats, and wait until the line is in the local file; see UsageReporter.close."""
         self._worker.stop()
+        self._worker.run_here()
         self._wait_for_lines()
 
     def end(self) -> None:
@@ -114,19 +116,24 @@ class Run:
         """
         if self._process != os.getpid():  # a forked child, which runs its parent's exit handlers as well
             return
-        with Ending():
-            for job in self._jobs:
-                job.hurry()
-            wait_until_idle(self._wait_for_lines())
-        if self._heartbeat is not None and (self._heartbeat.beats or self.runtime):
-            self._heartbeat.beat(self.runtime, final=True)
+        try:
+            with Ending():
+                for job in self._jobs:
+                    job.hurry()
+                self._worker.run_here()
+                wait_until_idle(self._wait_for_lines())
+            if self._heartbeat is not None and (self._heartbeat.beats or self.runtime):
+                self._heartbeat.beat(self.runtime, final=True)
+        except Exception as error:  # noqa: BLE001 -- an exit handler must not print a traceback
+            self._on_error(error)
 
-    def _wait_for_lines(self) -> float:
-        """Wait for the lines of all jobs; return until when it would have waited, by the monotonic clock."""
-        until = time.monotonic() + WAIT_FOR_LINE
+    def _wait_for_lines(self) -> int:
+        """Wait for the lines of all jobs; return how many pauses it would have waited on."""
+        left = PAUSES_FOR_LINE
         for job in self._jobs:
-            job.written.wait(max(until - time.monotonic(), 0.0))
-        return until
+            while left and not job.written.wait(PAUSE):
+                left -= 1
+        return left
 
 
 def _task(gate: Gate, name: str) -> Callable[[], None]:

@@ -1,24 +1,33 @@
-"""Daemon threads that leave an interpreter alone that ends: one that still runs Python then may crash it.
+"""Daemon threads that do a host no harm: they crash no interpreter, and are not counted among the host's threads.
 
-Before Python 3.12 a thread that just begins, or comes back from reading a file, can find its own state freed. So from
-the moment our exit handler runs none begins but those that it waits for, it waits until those that run are at rest, for
-as long as it would wait for the line, and none goes on when it has returned.
+One that still runs Python while its interpreter ends may crash it: before Python 3.12 a thread that just begins, or
+comes back from reading a file, can find its own state freed. So from the moment our exit handler runs none begins but
+those that it waits for, it waits until those that run are at rest, for as long as it would wait for the line, and none
+goes on when it has returned.
 """
 
 from __future__ import annotations
 
 import _thread
 import os
+import sys
 import threading
 import time
+from itertools import tee
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any, ClassVar
 
-PAUSE = 0.001
+PAUSE = 0.002
 GRACE = 0.005
+# A report takes 40 KiB of stack; more where modules are compiled, or a driver is loaded.
+SMALLEST_STACK = 256 * 1024
+
+
+class NoThreadError(RuntimeError):
+    """No thread can be started, or none must be; the text says why, in one line."""
 
 
 class Ending:
@@ -43,6 +52,7 @@ class Busy:
     # A forked child has none of its parent's threads. No lock guards them: it could be inherited held.
     process = 0
     threads: ClassVar[set[int]] = set()
+    started: ClassVar[set[int]] = set()
 
     def __enter__(self) -> None:
         """Begin, unless the process has ended: then never return."""
@@ -73,25 +83,98 @@ class AtRest:
 
 def _busy() -> set[int]:
     if Busy.process != os.getpid():
-        Busy.process, Busy.threads = os.getpid(), set()
+        Busy.process, Busy.threads, Busy.started = os.getpid(), set(), set()
     return Busy.threads
 
 
-def wait_until_idle(until: float) -> None:
-    """Wait until no thread of ours is busy, or until that time, by the monotonic clock."""
-    while _busy() and time.monotonic() < until:
-        time.sleep(PAUSE)
-    time.sleep(GRACE)  # for one that is through with its work, to be gone
+def now(clock: Callable[[], float] = time.monotonic) -> float:
+    """Return the seconds of the monotonic clock as it was when this was imported: a host may replace it later on.
+
+    One that fails stands still.
+    """
+    try:
+        return clock()
+    except Exception:  # noqa: BLE001 -- whatever the host has put there
+        return 0.0
+
+
+def pause(seconds: float) -> None:
+    """Wait by a lock that nobody releases: it knows no clock that a host could have replaced."""
+    never = _thread.allocate_lock()
+    never.acquire()
+    never.acquire(timeout=seconds)
+
+
+def wait_until_idle(pauses: int) -> None:
+    """Wait until no thread of ours is busy, for at most so many pauses."""
+    while _busy() and pauses > 0:
+        pause(PAUSE)
+        pauses -= 1
+    pause(GRACE)  # for one that is through with its work, to be gone
 
 
 def start(function: Callable[..., None], arguments: tuple[Any, ...] = (), *, needed: bool = False) -> None:
     """Run a function in a daemon thread.
 
-    needed: an exit handler of ours may be waiting for it. Raises RuntimeError where no thread can be started.
+    needed: an exit handler of ours may be waiting for it. Raises NoThreadError where no thread can be started.
     """
     if (Ending.begun and not (needed and Ending.waiting)) or _is_exit_handler():
-        raise RuntimeError("the interpreter is about to end")
-    _thread.start_new_thread(function, arguments)
+        raise NoThreadError("the interpreter is about to end")
+    if not is_main_interpreter():
+        raise NoThreadError("a sub-interpreter with a thread can't be ended")
+    if 0 < stack_size() < SMALLEST_STACK:
+        raise NoThreadError("threading.stack_size leaves a thread too little")
+    try:
+        _thread.start_new_thread(_run, (function, arguments))
+    except RuntimeError as error:
+        raise NoThreadError("no thread can be started") from error
+
+
+def _run(function: Callable[..., None], arguments: tuple[Any, ...]) -> None:
+    _busy()  # begins anew in a forked child
+    Busy.started.add(threading.get_ident())
+    try:
+        function(*arguments)
+    except Exception:  # noqa: BLE001 -- a thread of ours must not print a traceback
+        return
+    finally:
+        uncount()
+        Busy.started.discard(threading.get_ident())
+
+
+def uncount() -> None:
+    """Take our threads out of what `threading` lists, where others' code has put them there by asking for the thread.
+
+    Before Python 3.13 they would stay for ever, and a host that waits for its last thread would wait as long.
+    """
+    listed, stand_in = getattr(threading, "_active", {}), getattr(threading, "_DummyThread", ())
+    for ident in tuple(Busy.started):
+        if isinstance(listed.get(ident), stand_in):
+            listed.pop(ident, None)
+
+
+def is_main_interpreter() -> bool:
+    """Tell whether this is the main interpreter, and no sub-interpreter."""
+    if (known := getattr(_thread, "_is_main_interpreter", None)) is not None:
+        return bool(known())
+    if hasattr(sys.modules.get("__main__"), "__file__"):  # a program's; no sub-interpreter runs one
+        return True
+    try:
+        # 0.3 ms, for Python 3.10 and 3.11 alone.
+        import _xxsubinterpreters as interpreters  # type: ignore[import-not-found]  # noqa: PLC0415
+    except ImportError:
+        return True
+    return bool(interpreters.get_current() == interpreters.get_main())
+
+
+def stack_size() -> int:
+    """Return what threads get for their stack, in bytes; 0 for the system's own size.
+
+    Asking sets it to 0. So it is asked and set back within one call of C code, in which no other thread runs.
+    """
+    asked, kept = tee(map(_thread.stack_size, (0,)))
+    next(map(_thread.stack_size, asked))
+    return next(kept)
 
 
 def park_if_over() -> None:

@@ -8,15 +8,17 @@ from __future__ import annotations
 
 import os
 import threading
-import time
 
-from otel_usage.thread import Busy, start
+from otel_usage.thread import Busy, now, start, uncount
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     Task = Callable[[], None]
+
+
+AT_ONCE = float("-inf")  # whatever the clock says, which a host may have set to another time
 
 
 class Worker:
@@ -32,17 +34,20 @@ class Worker:
 
     def soon(self, task: Task) -> None:
         """Run a task as soon as those before it are done. Raises RuntimeError where no thread can be started."""
-        self.later(0.0, task)
+        self._add(AT_ONCE, task)
 
     def later(self, seconds: float, task: Task) -> None:
         """Run a task after so many seconds; a worker that was stopped does so only for tasks without a delay.
 
         Raises RuntimeError where no thread can be started; the task waits for the next one then.
         """
+        self._add(now() + seconds, task)
+
+    def _add(self, due: float, task: Task) -> None:
         with self._news:
-            if self._stopped and seconds:
+            if self._stopped and due != AT_ONCE:
                 return
-            self._due.append((time.monotonic() + seconds, task))
+            self._due.append((due, task))
             self._news.notify()
             if self._alive:
                 return
@@ -57,29 +62,43 @@ class Worker:
         """Forget every task that is for later."""
         with self._news:
             self._stopped = True
-            now = time.monotonic()
-            self._due = [(due, task) for due, task in self._due if due <= now]
+            time = now()
+            self._due = [(due, task) for due, task in self._due if due <= time]
             self._news.notify()
+
+    def run_here(self) -> None:
+        """Run what is due on the caller's thread, where none could be started for it."""
+        with self._news:
+            if self._alive:
+                return
+            self._alive = True
+        self._run_tasks(wait=False)
 
     def _run(self) -> None:
         leave_signals_alone()
-        while (task := self._next()) is not None:
+        self._run_tasks(wait=True)
+
+    def _run_tasks(self, *, wait: bool) -> None:
+        while (task := self._next(wait=wait)) is not None:
             try:
                 with Busy():
                     task()
             except Exception as error:  # noqa: BLE001 -- a thread of ours must not print a traceback
                 self._on_error(error)
+            uncount()
 
-    def _next(self) -> Task | None:
-        """Wait for the next task that is due; None, and the end of the thread, where there is none at all."""
+    def _next(self, *, wait: bool) -> Task | None:
+        """Return the next task that is due, and wait for it if told so; None, and no thread, where there is none."""
         with self._news:
             while self._due:
                 first = min(self._due, key=lambda item: item[0])
-                wait = first[0] - time.monotonic()
-                if wait <= 0:
+                left = first[0] - now()
+                if left <= 0:
                     self._due.remove(first)
                     return first[1]
-                self._news.wait(wait)
+                if not wait:
+                    break
+                self._news.wait(left)
             self._alive = False
             return None
 
@@ -100,5 +119,12 @@ def leave_signals_alone() -> None:
 
 
 def jitter(low: float, high: float) -> float:
-    """Return a random number in between, from the system's own source: the host may have seeded `random`."""
-    return low + (high - low) * int.from_bytes(os.urandom(4), "big") / 2**32
+    """Return a random number in between, from the system's own source: the host may have seeded `random`.
+
+    The middle where there is no source.
+    """
+    try:
+        drawn = os.urandom(4)
+    except (OSError, NotImplementedError):
+        drawn = bytes((128, 0, 0, 0))
+    return low + (high - low) * int.from_bytes(drawn, "big") / 2**32

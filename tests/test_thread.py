@@ -1,13 +1,19 @@
 """Threads of ours begin only where that harms no host."""
 
+import _thread
+import contextlib
+import json
 import subprocess
 import sys
 import threading
+import time
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from otel_usage.thread import Ending, start
+from otel_usage.deadline import call
+from otel_usage.thread import Ending, stack_size, start
+from otel_usage.worker import Worker
 
 
 def began(*, needed):
@@ -54,6 +60,232 @@ def test_exit_handler_of_the_host_starts_none(run_python):
     """)
 
     assert (done.stdout, done.stderr) == ("True\nthe interpreter is about to end\n", "")
+
+
+WAITS_FOR_ITS_THREADS = """
+import threading, time
+from otel_usage import UsageReporter, detect
+def hangs():
+    threading.current_thread()
+    threading.Event().wait(60)
+    yield from ()
+def asks():
+    yield "num_cpu", threading.current_thread().ident
+detect.DETECTORS.update({detectors})
+usage = UsageReporter("myengine", heartbeat=600)
+usage.report()
+usage.flush(10)
+end = time.monotonic() + 5
+while threading.active_count() > 1 and time.monotonic() < end:
+    time.sleep(0.01)
+print([thread.name for thread in threading.enumerate()])
+"""
+
+
+@pytest.mark.parametrize("detectors", ["", "asked=asks", "gpu=hangs"], ids=["as they are", "one asks for its thread", "one hangs"])
+def test_a_host_that_waits_for_its_last_thread_ends(run_python, detectors):
+    """Whatever asks for its thread on ours, as psutil and each record of a log do, is not counted for it later on."""
+    done = run_python(WAITS_FOR_ITS_THREADS.replace("{detectors}", detectors), OTEL_USAGE_EXPORTER="none")
+
+    assert (done.stdout, done.stderr) == ("['MainThread']\n", "")
+
+
+def listed(asked, patience=5):
+    """Return whether a thread is listed still, once it had some time to go."""
+    end = time.monotonic() + patience
+    while asked in threading.enumerate() and time.monotonic() < end:
+        time.sleep(0.01)
+    return asked.name if asked in threading.enumerate() else None
+
+
+def test_no_thread_of_ours_stays_listed_once_its_task_is_done():
+    """A worker's, which lives on for what is for later; a helper's; and one that hangs."""
+    worker, over, asked, release = Worker(print), threading.Event(), [], threading.Event()
+
+    def hang():
+        asked.append(threading.current_thread())
+        release.wait(10)
+
+    def task():
+        asked.append(threading.current_thread())
+        asked.append(call(threading.current_thread, 5))
+        with contextlib.suppress(TimeoutError):
+            call(hang, 0.05)
+        over.set()
+
+    worker.later(60, print)
+    worker.soon(task)
+    over.wait(5)
+    found = [listed(thread) for thread in asked]
+    release.set()
+    worker.stop()
+
+    assert (len({thread.ident for thread in asked}), found) == (3, [None] * 3)
+
+
+def test_a_stand_in_of_the_hosts_own_stays_listed():
+    """It is not ours to take away."""
+    asked, release, over = [], threading.Event(), threading.Event()
+
+    def foreign():
+        asked.append(threading.current_thread())
+        over.set()
+        release.wait(5)
+
+    _thread.start_new_thread(foreign, ())
+    over.wait(5)
+    began(needed=False)
+    found = asked[0] in threading.enumerate()
+    release.set()
+
+    assert found is True
+
+
+SUB_INTERPRETER = """
+import sys
+try:
+    import _interpreters as interpreters
+except ImportError:
+    import _xxsubinterpreters as interpreters
+if hasattr(interpreters, "new_config"):
+    made = interpreters.create({config!r})
+else:
+    made = interpreters.create(isolated={config!r} == "isolated")
+run = getattr(interpreters, "exec", None) or interpreters.run_string
+run(made, '''
+import logging, os, sys
+from otel_usage import UsageReporter
+from otel_usage.thread import NoThreadError, start
+logging.basicConfig(level=logging.DEBUG, stream=sys.stdout, format="%(message)s")
+usage = UsageReporter("myengine", logger=logging.getLogger("mine"))
+usage.report()
+usage.flush(1)
+usage.close()
+try:
+    start(print)
+except NoThreadError as error:
+    print(error)
+print(len(os.listdir("/proc/self/task")), flush=True)
+''')
+interpreters.destroy(made)
+print("destroyed")
+"""
+
+
+@pytest.mark.parametrize("config", ["legacy", "isolated"])
+def test_a_sub_interpreter_that_reports_can_be_destroyed(run_python, home, config):
+    """It has no thread of ours, which it could not end with, and so no report."""
+    done = run_python(SUB_INTERPRETER.replace("{config!r}", repr(config)))
+
+    assert (done.returncode, done.stdout, done.stderr, list(home.iterdir())) == (
+        0, "usage is not reported: this is a sub-interpreter\na sub-interpreter with a thread can't be ended\n1\ndestroyed\n", "", [],
+    )  # fmt: skip
+
+
+SMALL_STACK = """
+import threading
+threading.stack_size({size})
+from otel_usage import UsageReporter
+usage = UsageReporter("myengine", heartbeat=0)
+usage.report(context="API_SERVER")
+print(usage.flush(20))
+{end}
+print(threading.stack_size())
+"""
+
+
+@pytest.mark.parametrize("end", ["", "usage.close()"], ids=["at the end", "closed"])
+@pytest.mark.parametrize("variable", ["MYENGINE_USAGE_STATS_SERVER", "OTEL_EXPORTER_OTLP_ENDPOINT"])
+def test_where_threads_have_too_small_a_stack_the_line_is_written_and_the_report_waits(run_python, receiver, home, variable, end):
+    """A thread would end the process by a fault; the host's setting stays what it is."""
+    done = run_python(SMALL_STACK.format(size=32768, end=end), **{variable: receiver.url})
+    directory = home / ".config" / "myengine"
+
+    assert (done.returncode, done.stdout, done.stderr, receiver.received) == (0, "False\n32768\n", "", [])
+    assert [json.loads(line)["context"] for line in (directory / "usage_stats.json").read_text().splitlines()] == ["API_SERVER"]
+    assert len(list((directory / "usage_outbox").iterdir())) == 1
+
+
+def test_a_stack_that_is_large_enough_is_used(run_python, receiver):
+    """As musl's and hosts with many threads have it."""
+    done = run_python(SMALL_STACK.format(size=262144, end=""), MYENGINE_USAGE_STATS_SERVER=receiver.url)
+
+    assert (done.stdout, done.stderr, len(receiver.received)) == ("True\n262144\n", "", 1)
+
+
+def test_asking_for_the_size_of_stacks_leaves_it_as_it_is():
+    """Python's own way to ask sets it to the default."""
+    before = threading.stack_size(524288)
+    found = stack_size()
+    after = threading.stack_size(before)
+
+    assert (found, after) == (524288, 524288)
+
+
+FROZEN = """
+import threading, time
+def fail(*_):
+    raise RuntimeError("the host's own clock")
+real = time.monotonic
+{before}
+from otel_usage import Fact, UsageReporter, detect
+{after}
+detect.DETECTORS.clear()
+detect.DETECTORS["host"] = lambda: iter(lambda: threading.Event().wait(8) and None, 0)
+usage = UsageReporter("myengine", facts=[Fact("requests", int, on="heartbeat", why="how much a run serves")])
+usage.report(context="API_SERVER")
+usage.set_runtime(requests=7)
+"""
+CLOCKS = {
+    "frozen": "time.monotonic = lambda: 100.0",
+    "that fails": "time.monotonic = fail",
+    "of the day that fails": "time.time = fail",
+    "without a sleep": "time.sleep = lambda _: None; time.monotonic = lambda: 100.0",
+    "that fails altogether": "time.monotonic = time.time = time.sleep = time.perf_counter = fail",
+}
+
+
+@pytest.mark.parametrize("when", ["before", "after"])
+@pytest.mark.parametrize("clock", CLOCKS.values(), ids=CLOCKS)
+def test_an_exit_waits_a_quarter_of_a_second_by_whatever_clock(run_python, home, clock, when):
+    """Hosts freeze them in their tests, or have them fail; a detector takes 8 s."""
+    code = FROZEN.replace("{before}", clock if when == "before" else "").replace("{after}", clock if when == "after" else "")
+    start = time.monotonic()
+    done = run_python(code, OTEL_USAGE_EXPORTER="none")
+    took = time.monotonic() - start
+    lines = (home / ".config" / "myengine" / "usage_stats.json").read_text().splitlines()
+
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+    assert [json.loads(line).get("context") for line in lines][:1] == ["API_SERVER"]
+    assert took < 5
+
+
+def test_an_exit_handler_that_fails_prints_nothing(run_python):
+    """The last heartbeat needs the time, which the host has made to fail."""
+    code = FROZEN + "usage.flush(0)\nusage.close()\ntime.time_ns = fail\n"
+    done = run_python(code.replace("{before}", "").replace("{after}", "").replace("Event().wait(8)", "Event().wait(0)"))
+
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+
+
+def test_without_heartbeats_no_thread_of_ours_is_left_once_all_is_done(run_python):
+    """So that Python 3.12 and newer warn no host that forks."""
+    done = run_python("""
+        import os, time
+        from otel_usage import UsageReporter
+        usage = UsageReporter("myengine", heartbeat=0)
+        usage.report()
+        usage.flush(10)
+        end = time.monotonic() + 5
+        while len(os.listdir("/proc/self/task")) > 1 and time.monotonic() < end:
+            time.sleep(0.01)
+        if os.fork() == 0:
+            os._exit(0)
+        os.wait()
+        print(len(os.listdir("/proc/self/task")))
+    """, "-W", "error", OTEL_USAGE_EXPORTER="none")  # fmt: skip
+
+    assert (done.stdout, done.stderr) == ("1\n", "")
 
 
 END_AT = """

@@ -6,6 +6,7 @@ import time
 
 import pytest
 
+from otel_usage import worker as worker_module
 from otel_usage.worker import Worker, jitter
 
 
@@ -71,6 +72,53 @@ def test_a_thread_that_can_not_be_started_is_told_and_the_task_waits(errors, mon
 
     assert over.wait(5)
     assert done == ["first"]
+
+
+def test_a_task_for_now_waits_for_no_clock(errors, monkeypatch):
+    """One that a host's test had frozen in the far future when it was added, and that runs again since."""
+
+    def fail(*_):
+        raise RuntimeError
+
+    worker, done, over = Worker(errors.append), [], threading.Event()
+    with monkeypatch.context() as patch:
+        patch.setattr("time.monotonic", lambda: 1e12)
+        patch.setattr(worker_module, "now", lambda: 1e12, raising=False)
+        patch.setattr("_thread.start_new_thread", fail)
+        with pytest.raises(RuntimeError):
+            worker.soon(lambda: done.append("first"))
+    worker.soon(over.set)
+
+    assert over.wait(5)
+    assert done == ["first"]
+
+
+def test_what_is_due_runs_here_where_no_thread_could_be_started(errors, monkeypatch):
+    """What is for later does not; where there is a thread, that runs it."""
+
+    def fail(*_):
+        raise RuntimeError
+
+    worker, done = Worker(errors.append), []
+    monkeypatch.setattr("_thread.start_new_thread", fail)
+    for add in (lambda: worker.soon(lambda: done.append(threading.get_ident())), lambda: worker.later(60, lambda: done.append("later"))):
+        with pytest.raises(RuntimeError):
+            add()
+    worker.run_here()
+    worker.run_here()
+
+    assert (done, worker._alive, len(worker._due)) == ([threading.get_ident()], False, 1)
+
+
+def test_without_a_source_of_randomness_a_wait_is_the_middle(monkeypatch):
+    """The task is planned all the same."""
+
+    def fail(_):
+        raise NotImplementedError
+
+    monkeypatch.setattr("os.urandom", fail)
+
+    assert jitter(10, 20) == 15
 
 
 def test_waits_are_spread_whatever_the_host_seeds():

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import time
-
 from otel_usage import deadline
+from otel_usage.thread import now
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -49,7 +48,7 @@ class Connection:
         self._left = MOST
 
     def _remaining(self) -> float:
-        remaining = self._until - time.monotonic()
+        remaining = self._until - now()
         if remaining <= 0:
             raise TimeoutError
         return remaining

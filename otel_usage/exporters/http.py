@@ -6,10 +6,9 @@ import, and because what is sent must be exactly what stands here.
 
 from __future__ import annotations
 
-import time
-
 from otel_usage.exporters.connection import BROKEN, Connection, ExchangeError, Reply
 from otel_usage.exporters.proxy import ProxyError, choose
+from otel_usage.thread import now
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -33,7 +32,7 @@ def post(
     Raises ExchangeError where there is no complete reply, and nothing else.
     """
     target = _Target(url)
-    until = time.monotonic() + timeout
+    until = now() + timeout
     try:
         proxy = choose(url)
         connection = Connection(until, allowed)
