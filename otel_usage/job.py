@@ -32,8 +32,8 @@ class Job:
     may_leave: asked once, before the first attempt to send, whether anything of this run leaves.
     """
 
-    __slots__ = ("_attempts", "_detection", "_given", "_hurried", "_keys", "_may_leave", "_pending", "_picked",
-                 "attempted", "gate", "line_ok", "misfits", "pairs", "report", "written")  # fmt: skip
+    __slots__ = ("_attempts", "_detection", "_given", "_hurried", "_keys", "_leaves", "_may_leave", "_pending",
+                 "_picked", "attempted", "gate", "line_ok", "misfits", "pairs", "report", "written")  # fmt: skip
 
     def __init__(
         self,
@@ -46,7 +46,7 @@ class Job:
     ) -> None:
         self._given, self._keys, self.gate, self._picked, self._may_leave = given, keys, gate, picked, may_leave
         self._detection: Detection | None = None
-        self._hurried = False
+        self._hurried = self._leaves = False
         self._pending: list[Parcel] = []
         self._attempts = 0
         #: The report to each destination, under ids of its own.
@@ -75,6 +75,10 @@ class Job:
         if self._detection is not None:
             self._detection.hurry()
 
+    def leave(self) -> None:
+        """Leave what is to be sent in the outbox, the next time that this runs."""
+        self._leaves = True
+
     def run(self) -> None:
         """Do what is still to be done: the first time all of it, then what a destination did not take."""
         self._attempts += 1
@@ -95,7 +99,8 @@ class Job:
             self._pending = [Parcel(*pair, self.gate) for pair in self.pairs]
             for parcel in self._pending:
                 parcel.keep()
-        if Ending.begun:  # a later run sends it
+        if Ending.begun or self._leaves:  # a later run sends it, or a later attempt
+            self._leaves = False
             for parcel in self._pending:
                 parcel.leave()
             return

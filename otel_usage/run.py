@@ -106,7 +106,7 @@ class Run:
     def close(self) -> None:
         """End the heartbeats, and wait until the line is in the local file; see UsageReporter.close."""
         self._worker.stop()
-        self._worker.run_here()
+        self._write_here()
         self._wait_for_lines()
 
     def end(self) -> None:
@@ -120,12 +120,20 @@ class Run:
             with Ending():
                 for job in self._jobs:
                     job.hurry()
-                self._worker.run_here()
+                self._write_here()
                 wait_until_idle(self._wait_for_lines())
             if self._heartbeat is not None and (self._heartbeat.beats or self.runtime):
                 self._heartbeat.beat(self.runtime, final=True)
         except Exception as error:  # noqa: BLE001 -- an exit handler must not print a traceback
             self._on_error(error)
+
+    def _write_here(self) -> None:
+        """Write on this thread what no thread could be started for, and send nothing: the host waits for it."""
+        if not self._worker.alive:
+            for job in self._jobs:
+                if not job.written.is_set():
+                    job.leave()
+            self._worker.run_here()
 
     def _wait_for_lines(self) -> int:
         """Wait for the lines of all jobs; return how many pauses it would have waited on."""

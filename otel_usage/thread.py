@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 PAUSE = 0.002
 GRACE = 0.005
-# A report takes 40 KiB of stack; more where modules are compiled, or a driver is loaded.
+# A report needs more than 32 KiB and less than 64 KiB; more where modules are compiled, or a driver is loaded.
 SMALLEST_STACK = 256 * 1024
 
 
@@ -138,8 +138,9 @@ def _run(function: Callable[..., None], arguments: tuple[Any, ...]) -> None:
     except Exception:  # noqa: BLE001 -- a thread of ours must not print a traceback
         return
     finally:
-        uncount()
-        Busy.started.discard(threading.get_ident())
+        with Busy():
+            uncount()
+            Busy.started.discard(threading.get_ident())
 
 
 def uncount() -> None:
@@ -173,8 +174,11 @@ def stack_size() -> int:
     Asking sets it to 0. So it is asked and set back within one call of C code, in which no other thread runs.
     """
     asked, kept = tee(map(_thread.stack_size, (0,)))
-    next(map(_thread.stack_size, asked))
-    return next(kept)
+    try:
+        next(map(_thread.stack_size, asked))
+        return next(kept)
+    except (RuntimeError, ValueError):  # a system where it can't be set
+        return 0
 
 
 def park_if_over() -> None:

@@ -66,6 +66,11 @@ class Worker:
             self._due = [(due, task) for due, task in self._due if due <= time]
             self._news.notify()
 
+    @property
+    def alive(self) -> bool:
+        """Whether there is a thread."""
+        return self._alive
+
     def run_here(self) -> None:
         """Run what is due on the caller's thread, where none could be started for it."""
         with self._news:
@@ -80,12 +85,12 @@ class Worker:
 
     def _run_tasks(self, *, wait: bool) -> None:
         while (task := self._next(wait=wait)) is not None:
-            try:
-                with Busy():
+            with Busy():
+                try:
                     task()
-            except Exception as error:  # noqa: BLE001 -- a thread of ours must not print a traceback
-                self._on_error(error)
-            uncount()
+                except Exception as error:  # noqa: BLE001 -- a thread of ours must not print a traceback
+                    self._on_error(error)
+                uncount()
 
     def _next(self, *, wait: bool) -> Task | None:
         """Return the next task that is due, and wait for it if told so; None, and no thread, where there is none."""

@@ -11,6 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
+from otel_usage import UsageReporter
 from otel_usage.deadline import call
 from otel_usage.thread import Ending, stack_size, start
 from otel_usage.worker import Worker
@@ -204,6 +205,26 @@ def test_where_threads_have_too_small_a_stack_the_line_is_written_and_the_report
     assert (done.returncode, done.stdout, done.stderr, receiver.received) == (0, "False\n32768\n", "", [])
     assert [json.loads(line)["context"] for line in (directory / "usage_stats.json").read_text().splitlines()] == ["API_SERVER"]
     assert len(list((directory / "usage_outbox").iterdir())) == 1
+
+
+def test_a_host_that_closes_waits_for_no_network_where_no_thread_could_be_started(home, receiver, monkeypatch):
+    """Though by then there may be threads again: the line is written on its own thread, and the report waits."""
+
+    def fail(*_):
+        raise RuntimeError
+
+    monkeypatch.setenv("MYENGINE_USAGE_STATS_SERVER", receiver.url)
+    usage = UsageReporter("myengine", heartbeat=0)
+    with monkeypatch.context() as patch:
+        patch.setattr("_thread.start_new_thread", fail)
+        usage.report()
+    usage.close()
+    directory = home / ".config" / "myengine"
+    written, waits = (directory / "usage_stats.json").read_text().count("\n"), len(list((directory / "usage_outbox").iterdir()))
+
+    assert (written, waits, receiver.received) == (1, 1, [])
+    assert usage.flush(10) is True
+    assert len(receiver.received) == 1
 
 
 def test_a_stack_that_is_large_enough_is_used(run_python, receiver):
