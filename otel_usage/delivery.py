@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import time
 
-from otel_usage.consent import OFF, ON, config_directory, decide
+from otel_usage.consent import OFF, ON, config_directory, decide, since
 from otel_usage.exporters.line import FILE, append_line, read_lines
 from otel_usage.exporters.outcome import STOPPED, Outcome
 from otel_usage.thread import Busy, NoThreadError
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 LEDGER = "usage_deliveries.json"
 LEDGER_BYTES = 64 * 1024
 LIMIT = 30.0
+NANO = 10**9
 
 
 class Gate:
@@ -78,6 +79,11 @@ def assign(report: Report, gate: Gate, *, written: bool) -> list[tuple[Report, D
     return [(own, destination) for own, destination in pairs if written or destination.by_operator]
 
 
+def may_leave(report: Report, gate: Gate) -> bool:
+    """Tell whether a report may leave now: the mode is on, and has been turned on before the report was made."""
+    return gate.may_send() and int(report.facts["log_time"]) > since(report.app.name) * NANO
+
+
 def send(
     report: Report, destination: Destination, gate: Gate, *, limit: float = LIMIT, timeout: float | None = None
 ) -> Outcome:
@@ -85,7 +91,7 @@ def send(
 
     limit: the seconds after which the answer is `no answer`. timeout: see pipeline.deliver.
     """
-    if not gate.may_send():
+    if not may_leave(report, gate):
         return STOPPED
     from otel_usage import deadline  # noqa: PLC0415 -- only where something is sent
 
@@ -105,16 +111,19 @@ def send(
 def _attempt(report: Report, destination: Destination, gate: Gate, timeout: float | None) -> Outcome:
     from otel_usage.host import WarningsFiltersKept  # noqa: PLC0415 -- only where something is sent
 
+    def allowed() -> bool:
+        return may_leave(report, gate)
+
     if destination.kind == "project" and destination.wire == "json":
         with Busy():
             from otel_usage.exporters.sealed import SealedSender  # noqa: PLC0415 -- only where something is sent
 
-        return SealedSender(destination, gate.may_send).send_line(report.line)
+        return SealedSender(destination, allowed).send_line(report.line)
     with WarningsFiltersKept():
         with Busy():
             from otel_usage.pipeline import deliver  # noqa: PLC0415 -- 100 ms and more
 
-        return deliver(report, destination, gate.may_send, timeout=timeout)
+        return deliver(report, destination, allowed, timeout=timeout)
 
 
 def _note(app: App, destination: Destination, outcome: Outcome) -> None:

@@ -6,9 +6,8 @@ import time
 
 from otel_usage import outbox
 from otel_usage.admit import admit
-from otel_usage.consent import config_directory, since
-from otel_usage.delivery import LIMIT, send
-from otel_usage.exporters.outcome import STOPPED
+from otel_usage.consent import config_directory
+from otel_usage.delivery import LIMIT, NANO, send
 from otel_usage.report import Report
 from otel_usage.table import HEARTBEAT, REPORT
 from otel_usage.thread import Ending
@@ -23,7 +22,6 @@ if TYPE_CHECKING:
 
 # No fact's key has a dot, so these stand beside the facts in one flat object.
 NAME, TRACE, SPAN, TO = "otel_usage.name", "otel_usage.trace_id", "otel_usage.span_id", "otel_usage.destination"
-NANO = 10**9
 
 
 class Parcel:
@@ -80,10 +78,7 @@ class Parcel:
             entry = _claimed(directory, self.name) if directory else None
             if entry is None:
                 return True
-        if int(self.report.facts["log_time"]) <= since(self.report.app.name) * NANO:
-            outcome = STOPPED
-        else:
-            outcome = send(self.report, self.destination, self._gate, limit=limit, timeout=timeout)
+        outcome = send(self.report, self.destination, self._gate, limit=limit, timeout=timeout)
         self.outcome = outcome
         if entry is not None:
             _settle(entry, again=outcome.again)

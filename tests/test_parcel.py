@@ -10,6 +10,7 @@ from myengine_app import APP
 from otel_usage import UsageReporter
 from otel_usage.delivery import Gate
 from otel_usage.destination import Destination, resolve
+from otel_usage.exporters.connection import Connection
 from otel_usage.outbox import waiting as names
 from otel_usage.parcel import Parcel, send_waiting, waiting
 from otel_usage.report import Report
@@ -146,6 +147,24 @@ def test_what_was_collected_before_reporting_was_turned_on_is_never_sent(gate, d
     ((resource, _, _),) = receiver.only.spans
 
     assert (resource["service.instance.id"], names(directory)) == (later.report.facts["uuid"], [])
+
+
+@pytest.mark.parametrize("wire", ["otlp", "json"])
+def test_that_holds_for_what_is_being_sent_when_it_is_turned_off_and_on_again(gate, directory, receiver, monkeypatch, wire):
+    """While its connection is made: what was collected before is not sent, though the mode is on."""
+    connect = Connection.open
+
+    def turn_off_and_on(connection, *arguments, **named):
+        connect(connection, *arguments, **named)
+        set_mode(directory, "off")
+        set_mode(directory, "on")
+
+    monkeypatch.setattr(Connection, "open", turn_off_and_on)
+    destination = Destination("project", f"{receiver.url}/v1/traces", wire, by_operator=True)
+    made = Parcel(Report(APP, {"quantization": "awq"}), destination, gate)
+    made.attempt()
+
+    assert (made.outcome.detail, receiver.received, gate.decide().mode) == ("not sent: the mode is no longer on", [], "on")
 
 
 @pytest.mark.parametrize("kept", [True, False])

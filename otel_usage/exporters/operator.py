@@ -18,7 +18,7 @@ from opentelemetry.sdk.trace.export import SpanExporter, SpanExportResult
 
 from otel_usage.destination import GRPC, HTTP, UNCLEAR
 from otel_usage.exporters.outcome import STOPPED, Outcome
-from otel_usage.thread import Busy, start
+from otel_usage.thread import Busy, NoThreadError, start
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -67,6 +67,8 @@ class OperatorExporter:
             detail = _reason(self._status, silence.records)
         except RetryAnnounced:
             detail = _reason(self._status, silence.records)
+        except NoThreadError as error:
+            detail = f"not sent: {error}"
         except Exception as error:  # noqa: BLE001 -- whatever a setting makes the stock exporter raise
             detail = f"the OTLP exporter failed ({type(error).__name__}): check the OTEL_* settings"
         return Outcome(detail) if self._allowed() else STOPPED
