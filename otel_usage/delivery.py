@@ -6,7 +6,7 @@ import os
 import time
 
 from otel_usage.consent import OFF, ON, config_directory, decide, since
-from otel_usage.exporters.line import FILE, append_line, read_lines
+from otel_usage.exporters.line import FILE, append_line, read_objects
 from otel_usage.exporters.outcome import STOPPED, Outcome
 from otel_usage.thread import Busy, NoThreadError
 
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from otel_usage.app import App
     from otel_usage.consent import Decision
     from otel_usage.destination import Destination
+    from otel_usage.facts import Scalar
     from otel_usage.report import Report
 
 LEDGER = "usage_deliveries.json"
@@ -144,16 +145,10 @@ def _note(app: App, destination: Destination, outcome: Outcome) -> None:
         return
 
 
-def last_delivery(app: App) -> dict[str, object] | None:
+def last_delivery(app: App) -> dict[str, Scalar | None] | None:
     """Return the newest entry of the ledger, None where there is none."""
-    import json  # noqa: PLC0415 -- only where it is asked for
-
     directory = config_directory(app.name)
     newest = None
-    for line in read_lines(os.path.join(directory, LEDGER)) if directory else ():
-        try:
-            entry = json.loads(line)
-        except ValueError:
-            continue
-        newest = entry if isinstance(entry, dict) else newest
+    for entry in read_objects(os.path.join(directory, LEDGER)) if directory else ():
+        newest = entry
     return newest

@@ -10,14 +10,15 @@ import os
 
 from otel_usage.app import is_name
 from otel_usage.consent import config_directory
-from otel_usage.exporters.line import APPEND, READ, make_directory, open_own, try_lock
+from otel_usage.directory import APPEND, READ, Directory
+from otel_usage.exporters.line import try_lock
+from otel_usage.names import is_number, lock_name, lock_parts
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
 MOST_ANCESTORS = 64
-LOCK = "usage_run"
 MARK = "_USAGE_RUN"
 OPT_OUTS = ("DO_NOT_TRACK", "OTEL_SDK_DISABLED")
 ENDINGS = ("_DO_NOT_TRACK", "_NO_USAGE_STATS")
@@ -36,7 +37,7 @@ def variable(app: str) -> str:
 def is_marked(app: str, environ: Mapping[str, str] | None = None) -> bool:
     """Tell whether this process, or one that it descends from, has reported in this run."""
     parts = (os.environ if environ is None else environ).get(variable(app), "").split(":")
-    if len(parts) != 3 or not parts[1].isdigit():  # noqa: PLR2004 -- the three above
+    if len(parts) != 3 or not is_number(parts[1]):  # noqa: PLR2004 -- the three above
         return False
     pid, start = int(parts[1]), parts[2]
     return pid == 0 or (pid in _ancestors() and start_time(pid) == start)
@@ -108,37 +109,34 @@ def win(app: str, parent: int) -> bool:
     if directory is None:
         return True
     try:
-        make_directory(directory)
-        _sweep(directory)
-        lock = open_own(os.path.join(directory, f"{LOCK}.{parent}.{start_time(parent)}.lock"), APPEND)
+        with Directory.open(directory, create=True) as folder:
+            _sweep(folder)
+            file = folder.open_file(lock_name(parent, start_time(parent)), APPEND)
     except OSError:
         return True
-    if try_lock(lock) is False:
-        os.close(lock)
+    if try_lock(file) is False:
+        os.close(file)
         return False
     return True
 
 
-def _sweep(directory: str) -> None:
+def _sweep(folder: Directory) -> None:
     """Delete the locks of runs that are over: none is held, though one in another container can't be seen."""
-    for name in os.listdir(directory):
-        parts = name.split(".")
-        if parts[0] != LOCK or len(parts) != 4 or not parts[1].isdigit():  # noqa: PLR2004 -- as `win` names it
-            continue
-        path = os.path.join(directory, name)
+    for name in folder.names():
+        parts = lock_parts(name)
         try:
-            if start_time(int(parts[1])) != parts[2] and not _is_held(path):
-                os.unlink(path)
+            if parts is not None and start_time(parts[0]) != parts[1] and not _is_held(folder, name):
+                folder.unlink(name)
         except OSError:  # another process sweeps as well, or it is none of ours
             continue
 
 
-def _is_held(path: str) -> bool:
-    lock = open_own(path, READ)
+def _is_held(folder: Directory, name: str) -> bool:
+    file = folder.open_file(name, READ)
     try:
-        return try_lock(lock) is False
+        return try_lock(file) is False
     finally:
-        os.close(lock)
+        os.close(file)
 
 
 def start_time(pid: int) -> str:

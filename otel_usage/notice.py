@@ -6,7 +6,7 @@ import os
 import time
 
 from otel_usage.consent import config_directory
-from otel_usage.exporters.line import SAFELY, make_directory
+from otel_usage.directory import CREATE, Directory
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -43,9 +43,10 @@ def give(gate: Gate, logger: Logger | None) -> bool:
 
 
 def _record(path: str) -> None:
+    directory, name = os.path.split(path)
     try:
-        make_directory(os.path.dirname(path))
-        file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | SAFELY, 0o600)
+        with Directory.open(directory, create=True) as folder:
+            file = folder.open_file(name, CREATE)
     except OSError:
         return
     try:

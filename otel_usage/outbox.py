@@ -5,8 +5,9 @@ The rules against each other's harm:
 2. It is locked from before it has its name until it is sent or left, so that one process at a time sends it; a dead
    process's lock is gone with it. Where locks fail, an entry that is younger than a lease is left alone.
 3. It carries its inode's number in its name, so that a copied home or image sends nothing.
-4. Everything is reached from the directory's descriptor; an entry is a regular file of ours with one name, at most
-   64 KiB. What is none of these is passed over, what can't be read is set aside, and neither blocks the next.
+4. Everything is reached from a directory of ours (see directory.py). An entry is a regular file of ours with one link,
+   at most 64 KiB, under a name that `put` makes. What is none of these is passed over, what can't be read is set aside,
+   and neither blocks the next. No file under another name is ever removed.
 """
 
 from __future__ import annotations
@@ -16,23 +17,21 @@ import os
 import stat
 import time
 
-from otel_usage.exporters.line import SAFELY, make_directory, try_lock
+from otel_usage.directory import CREATE, RELATIVE, SAFELY, Directory
+from otel_usage.exporters.line import try_lock
+from otel_usage.names import ASIDE, draft_name, entry_name, entry_parts, is_outboxs, plain
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
 DIRECTORY = "usage_outbox"
-ENDING = ".json"
-DRAFT = ".tmp"
-ASIDE = ".unreadable"
 MOST_ENTRIES = 64
 MOST_BYTES = 2**20
 LARGEST = 64 * 1024
 OLDEST = 30 * 24 * 3600.0
 LEASE = 60.0
 NANO = 10**9
-RELATIVE = os.open in os.supports_dir_fd and hasattr(os, "O_DIRECTORY")
 
 
 class Entry:
@@ -40,26 +39,26 @@ class Entry:
 
     __slots__ = ("_directory", "_file", "name", "values")
 
-    def __init__(self, name: str, values: Mapping[str, object], directory: int, file: int) -> None:
+    def __init__(self, name: str, values: Mapping[str, object], directory: Directory, file: int) -> None:
         self.name, self.values = name, values
         self._directory, self._file = directory, file
 
     @property
     def time(self) -> int:
         """When its report was collected, in ns since the epoch."""
-        return _parts(self.name)[0]
+        return _time(self.name)
 
     def remove(self) -> None:
         """Delete it: it was taken, refused for good, or is not to be sent. Raises OSError where that fails."""
         try:
-            os.unlink(self.name, dir_fd=self._directory)
+            self._directory.unlink(self.name)
         finally:
             self.leave()
 
     def set_aside(self) -> None:
         """Keep it from being read again, for whoever wants to know what was wrong. Raises OSError where that fails."""
         try:
-            os.rename(self.name, self.name + ASIDE, src_dir_fd=self._directory, dst_dir_fd=self._directory)
+            self._directory.replace(self.name, self.name + ASIDE)
         finally:
             self.leave()
 
@@ -68,7 +67,7 @@ class Entry:
         try:
             os.close(self._file)
         finally:
-            os.close(self._directory)
+            self._directory.close()
 
 
 def put(directory: str, values: Mapping[str, object], *, collected: int, kind: str, run: str) -> Entry:
@@ -80,29 +79,30 @@ def put(directory: str, values: Mapping[str, object], *, collected: int, kind: s
     import json  # noqa: PLC0415 -- only where something is sent
 
     data = json.dumps(values).encode("ascii")
-    make_directory(os.path.join(directory, DIRECTORY))
-    folder = _open_folder(directory)
+    folder = _open_folder(directory, create=True)
     try:
         if kind == "heartbeat":
-            _remove_all(folder, [name for name in _names(folder) if _parts(name)[2:] == (kind, run)])
+            _remove_all(folder, [name for name, _ in _files(folder, lambda name: _is_of(name, kind, run))])
         _make_room(folder, len(data))
-        return _write(folder, values, data, f"{collected:020d}", f"{kind}.{run}")
+        return _write(folder, values, data, collected, kind, run)
     except BaseException:
-        os.close(folder)
+        folder.close()
         raise
 
 
-def _write(folder: int, values: Mapping[str, object], data: bytes, first: str, last: str) -> Entry:
-    draft = f"{first}.{os.getpid()}.{os.urandom(4).hex()}{DRAFT}"
-    file = os.open(draft, os.O_RDWR | os.O_CREAT | os.O_EXCL | SAFELY, 0o600, dir_fd=folder)
+def _write(  # noqa: PLR0913, PLR0917 -- what `put` is given
+    folder: Directory, values: Mapping[str, object], data: bytes, collected: int, kind: str, run: str
+) -> Entry:
+    first = draft_name(collected, os.getpid(), os.urandom(4).hex())
+    file = folder.open_file(first, CREATE)
     try:
         try_lock(file)
         _write_whole(file, data)
-        name = f"{first}.{os.fstat(file).st_ino}.{last}{ENDING}"
-        os.rename(draft, name, src_dir_fd=folder, dst_dir_fd=folder)
+        name = entry_name(collected, os.fstat(file).st_ino, kind, run)
+        folder.replace(first, name)
     except BaseException:
         os.close(file)
-        os.unlink(draft, dir_fd=folder)
+        folder.unlink(first)
         raise
     return Entry(name, values, folder, file)
 
@@ -119,9 +119,9 @@ def claim(directory: str, name: str) -> Entry | None:
     """
     folder = _open_folder(directory)
     try:
-        file = os.open(name, os.O_RDWR | SAFELY, dir_fd=folder)
+        file = folder.open_file(name, os.O_RDWR | SAFELY)
     except OSError:
-        os.close(folder)
+        folder.close()
         return None
     entry = Entry(name, {}, folder, file)
     try:
@@ -140,27 +140,19 @@ def _examine(entry: Entry, file: int) -> Callable[[], None] | None:
     import json  # noqa: PLC0415 -- only where something is sent
 
     found = os.fstat(file)
-    if not _is_ours(found) or not _is_free(file, found):
+    parts = entry_parts(entry.name)
+    if parts is None or found.st_size > LARGEST or not _is_free(file, found):
         return entry.leave
-    if _parts(entry.name)[1] != found.st_ino:
+    if parts[1] != found.st_ino:
         return entry.remove
     try:
         values = json.loads(os.read(file, LARGEST))
-    except ValueError:
+    except (ValueError, RecursionError):
         return entry.set_aside
     if not isinstance(values, dict):
         return entry.set_aside
     entry.values = values
     return None
-
-
-def _is_ours(found: os.stat_result) -> bool:
-    return (
-        stat.S_ISREG(found.st_mode)
-        and found.st_uid == os.geteuid()
-        and found.st_nlink == 1
-        and found.st_size <= LARGEST
-    )
 
 
 def _is_free(file: int, found: os.stat_result) -> bool:
@@ -176,102 +168,98 @@ def _is_free(file: int, found: os.stat_result) -> bool:
 
 def waiting(directory: str) -> list[str]:
     """Return the names of the entries, oldest first; none where there is no outbox."""
-    try:
-        folder = _open_folder(directory)
-        try:
-            return _names(folder)
-        finally:
-            os.close(folder)
-    except OSError:
-        return []
+    return [name for name, _ in _listed(directory)]
 
 
 def depth(directory: str) -> tuple[int, int, float | None]:
     """Return how many entries wait, their bytes, and when the oldest was collected, in seconds since the epoch."""
-    names = waiting(directory)
-    sizes = [_size(os.path.join(directory, DIRECTORY, name)) for name in names]
-    return len(names), sum(sizes), _parts(names[0])[0] / NANO if names else None
+    entries = _listed(directory)
+    return len(entries), sum(size for _, size in entries), _time(entries[0][0]) / NANO if entries else None
 
 
-def _size(path: str) -> int:
+def _listed(directory: str) -> list[tuple[str, int]]:
+    """Return each entry that could be claimed, with its size; another's file under such a name must hold up none."""
     try:
-        return os.lstat(path).st_size
-    except OSError:  # another process has just sent it
-        return 0
+        with _open_folder(directory) as folder:
+            return [(name, found.st_size) for name, found in _files(folder, entry_parts) if _is_ours(found)]
+    except OSError:
+        return []
 
 
 def clear(directory: str) -> list[str]:
-    """Delete all that waits, by nothing but listing and unlinking; return the paths that are gone."""
-    place = os.path.join(directory, DIRECTORY)
+    """Delete all that waits, what was set aside included; return the paths that are gone.
+
+    It does nothing but look, open directories and unlink. A file under a name that is none of ours stays.
+    """
     try:
-        with os.scandir(place) as entries:
-            names = sorted(entry.name for entry in entries if not entry.is_dir(follow_symlinks=False))
+        os.lstat(os.path.join(directory, DIRECTORY))
+        with _open_folder(directory) as folder:
+            names = sorted(filter(is_outboxs, folder.names()))
+            return [os.path.join(folder.path, name) for name in names if _remove(folder, name)]
     except OSError:
         return []
-    gone = []
-    for name in names:
-        path = os.path.join(place, name)
-        try:
-            os.unlink(path)
-        except OSError:
-            continue
-        gone.append(path)
-    return gone
 
 
-def _open_folder(directory: str) -> int:
-    """Open the outbox without following a link.
+def _remove(folder: Directory, name: str) -> bool:
+    try:
+        folder.unlink(name)
+    except OSError:  # another process has just sent it, or it can't be removed
+        return False
+    return True
 
-    Raises OSError where it is not a directory of ours, or the system can't reach a file from a directory.
-    """
+
+def _open_folder(directory: str, *, create: bool = False) -> Directory:
+    """Open the outbox. Raises OSError where it is not a directory of ours, or the system can't hold one open."""
     if not RELATIVE:
         raise OSError(errno.ENOTSUP, "no files relative to a directory here")
-    flags = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
-    parent = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        folder = os.open(DIRECTORY, flags, dir_fd=parent)
-    finally:
-        os.close(parent)
-    try:
-        if os.fstat(folder).st_uid != os.geteuid():
-            raise PermissionError(errno.EPERM, "the outbox belongs to another user")  # noqa: TRY301 -- closed below
-    except BaseException:
-        os.close(folder)
-        raise
-    return folder
+    with Directory.open(directory, create=create) as parent:
+        return parent.folder(DIRECTORY, create=create)
 
 
-def _names(folder: int) -> list[str]:
-    return sorted(name for name in os.listdir(folder) if name.endswith(ENDING) and _parts(name)[0])
-
-
-def _parts(name: str) -> tuple[int, int, str, str]:
-    """Return the time, inode, kind and run of an entry's name; zeros for what is none."""
-    parts = name.removesuffix(ENDING).split(".")
-    if len(parts) != 4 or not (parts[0].isdigit() and parts[1].isdigit()):  # noqa: PLR2004 -- the four above
-        return 0, 0, "", ""
-    return int(parts[0]), int(parts[1]), parts[2], parts[3]
-
-
-def _make_room(folder: int, size: int) -> None:
-    """Delete what is too old, and the oldest where there are too many or they are too large."""
-    kept = []
-    for name in sorted(os.listdir(folder)):
+def _files(folder: Directory, is_wanted: Callable[[str], object]) -> Iterator[tuple[str, os.stat_result]]:
+    """Yield the regular files under names that are wanted, in the order of their names."""
+    for name in sorted(filter(is_wanted, folder.names())):
         try:
-            found = os.stat(name, dir_fd=folder, follow_symlinks=False)
+            found = folder.lstat(name)
         except FileNotFoundError:  # another process has just sent it
             continue
+        if stat.S_ISREG(found.st_mode):
+            yield name, found
+
+
+def _is_ours(found: os.stat_result) -> bool:
+    return found.st_uid == os.geteuid() and found.st_nlink == 1 and found.st_size <= LARGEST
+
+
+def _time(name: str) -> int:
+    parts = entry_parts(name)
+    return 0 if parts is None else parts[0]
+
+
+def _is_of(name: str, kind: str, run: str) -> bool:
+    parts = entry_parts(name)
+    return parts is not None and parts[2:] == (kind, plain(run))
+
+
+def _make_room(folder: Directory, size: int) -> None:
+    """Delete what is too old, and the oldest where there are too many or they are too large."""
+    kept = []
+    for name, found in _files(folder, is_outboxs):
         if time.time() - found.st_mtime > OLDEST:
             _remove_all(folder, [name])
         else:
             kept.append((name, found.st_size))
-    while kept and (len(kept) >= MOST_ENTRIES or sum(size for _, size in kept) + size > MOST_BYTES):
-        _remove_all(folder, [kept.pop(0)[0]])
+    used = size + sum(size for _, size in kept)
+    for number, (name, freed) in enumerate(kept):
+        if len(kept) - number < MOST_ENTRIES and used <= MOST_BYTES:
+            break
+        _remove_all(folder, [name])
+        used -= freed
 
 
-def _remove_all(folder: int, names: list[str]) -> None:
+def _remove_all(folder: Directory, names: list[str]) -> None:
     for name in names:
         try:
-            os.unlink(name, dir_fd=folder)
-        except FileNotFoundError:
+            folder.unlink(name)
+        except FileNotFoundError:  # another process has just sent it
             continue

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 # No fact's key has a dot, so these stand beside the facts in one flat object.
 NAME, TRACE, SPAN, TO = "otel_usage.name", "otel_usage.trace_id", "otel_usage.span_id", "otel_usage.destination"
+HEXADECIMAL = frozenset("0123456789abcdef")
 
 
 class Parcel:
@@ -110,7 +111,11 @@ def send_waiting(gate: Gate, name: str) -> None:
     entry = _claimed(directory, name) if directory and not Ending.begun else None
     if entry is None:
         return
-    parcel = _restored(gate, entry)
+    try:
+        parcel = _restored(gate, entry)
+    except Exception:  # noqa: BLE001 -- whatever stands in it, it must not hold up those behind it
+        _set_aside(entry)
+        return
     if parcel is None:
         _settle(entry, again=False)
     else:
@@ -120,20 +125,27 @@ def send_waiting(gate: Gate, name: str) -> None:
 def _restored(gate: Gate, entry: Entry) -> Parcel | None:
     """Return the parcel of an entry, admitted by the present table; None where it must not be sent.
 
-    That is: too old, or its destination is no longer one.
+    That is: too old, or its destination is no longer one. Raises an Exception for an entry that `keep` has not written.
     """
     to = next((d for d in gate.destinations if d.key == entry.values.get(TO)), None)
     age = time.time() - entry.time / NANO
     if to is None or age > outbox.OLDEST:
         return None
     facts, _ = admit(gate.app, {k: v for k, v in entry.values.items() if "." not in k}, on=None)
-    try:
-        ids = [int(str(entry.values[key]), 16) for key in (TRACE, SPAN)]
-    except (KeyError, ValueError):
-        return None
+    if facts.get("log_time") != entry.time or "uuid" not in facts:
+        raise ValueError("the entry is not the report that its name says")
+    trace_id, span_id = (_id(entry.values[key], digits) for key, digits in ((TRACE, 32), (SPAN, 16)))
     name = HEARTBEAT if entry.values.get(NAME) == HEARTBEAT else REPORT
-    report = Report.restored(gate.app, facts, name=name, trace_id=ids[0], span_id=ids[1])
+    report = Report.restored(gate.app, facts, name=name, trace_id=trace_id, span_id=span_id)
     return Parcel(report, to, gate, entry)
+
+
+def _id(text: object, digits: int) -> int:
+    """Read an id that `keep` wrote. Raises ValueError for anything else, and for 0, which is no id to OpenTelemetry."""
+    found = int(text, 16) if isinstance(text, str) and len(text) == digits and set(text) <= HEXADECIMAL else 0
+    if not found:
+        raise ValueError("no id of a report")
+    return found
 
 
 def _claimed(directory: str, name: str) -> Entry | None:
@@ -141,6 +153,13 @@ def _claimed(directory: str, name: str) -> Entry | None:
         return outbox.claim(directory, name)
     except OSError:
         return None
+
+
+def _set_aside(entry: Entry) -> None:
+    try:
+        entry.set_aside()
+    except OSError:
+        return
 
 
 def _settle(entry: Entry, *, again: bool) -> None:

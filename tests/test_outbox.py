@@ -202,7 +202,7 @@ def test_an_entry_that_another_process_sends_meanwhile_is_in_nobodys_way(directo
     gone, stays = leave(collected=NOW), leave(collected=NOW + 1)
     listed = os.listdir
     with monkeypatch.context() as patch:
-        patch.setattr(outbox.os, "listdir", lambda folder: [*listed(folder), "0.0.report.u.json"])
+        patch.setattr(outbox.os, "listdir", lambda folder: [*listed(folder), f"{NOW:020d}.1.report.gone.json"])
         new = leave(collected=NOW + 2)
 
     assert waiting(directory) == [gone, stays, new]
@@ -227,7 +227,7 @@ def test_of_a_runs_heartbeats_only_the_newest_waits(directory, leave):
 
 
 @pytest.mark.parametrize("code", [errno.ENOSPC, errno.EROFS, errno.EDQUOT, errno.EIO])
-@pytest.mark.parametrize("call", ["write", "rename", "open", "mkdir"])
+@pytest.mark.parametrize("call", ["write", "replace", "open", "mkdir"])
 def test_a_disk_that_can_not_take_it_leaves_nothing_behind(directory, monkeypatch, call, code):
     """No draft and no descriptor."""
     if call == "mkdir":

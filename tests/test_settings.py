@@ -22,7 +22,7 @@ def test_what_is_written_is_the_users_alone(tmp_path):
 def test_turning_it_on_notes_the_time(home):
     """Nothing that was collected until then is ever sent."""
     before = time.time()
-    changes = set_mode(str(home / ".config/vllm"), "on")
+    changes, _ = set_mode(str(home / ".config/vllm"), "on")
     word, text = (home / ".config/vllm/usage_mode").read_text().split()
 
     assert changes == [f"wrote on {text} to {home}/.config/vllm/usage_mode"]
@@ -37,7 +37,7 @@ def test_any_mode_but_on_deletes_what_waits(tmp_path, mode):
         entry.leave()
     set_mode(str(tmp_path), "on")
     left = sorted(path.name for path in (tmp_path / "usage_outbox").iterdir())
-    changes = set_mode(str(tmp_path), mode)
+    changes, _ = set_mode(str(tmp_path), mode)
 
     assert left == sorted(entry.name for entry in names)
     assert sorted(change for change in changes if "deleted" in change) == [f"deleted {tmp_path}/usage_outbox/{name}" for name in left]
@@ -63,7 +63,7 @@ def test_a_mode_is_written_whole_or_not_at_all(tmp_path, monkeypatch):
     folder = tmp_path / "config"
     set_mode(str(folder), "local")
 
-    def fail(*_):
+    def fail(*_, **__):
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(settings.os, "replace", fail)

@@ -10,7 +10,7 @@ import click
 
 from otel_usage.cli.common import Context, as_json, pass_context, print_json, print_table, printable
 from otel_usage.delivery import local_file
-from otel_usage.exporters.line import read_lines
+from otel_usage.exporters.line import read_objects
 from otel_usage.settings import forget as delete
 
 if TYPE_CHECKING:
@@ -64,13 +64,8 @@ def forget(context: Context) -> None:
 def _entries(path: str | None) -> list[dict[str, Any]]:
     """Return the reports of the local file; a torn line is passed over, one written twice counts once."""
     found: dict[str, dict[str, Any]] = {}
-    for line in read_lines(path) if path else ():
-        try:
-            entry = json.loads(line)
-        except ValueError:
-            continue
-        if isinstance(entry, dict):
-            found.setdefault(json.dumps([entry.get("uuid"), entry.get("log_time")]), entry)
+    for entry in read_objects(path) if path else ():
+        found.setdefault(json.dumps([entry.get("uuid"), entry.get("log_time")]), entry)
     return list(found.values())
 
 

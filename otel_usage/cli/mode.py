@@ -48,15 +48,16 @@ def off(context: Context) -> int:
 
 
 def _set(context: Context, mode: str) -> int:
-    """Set the mode and say what changed; 1 where another signal still wins."""
+    """Set the mode, say what changed and what could not be done; 1 where another signal still wins."""
     try:
-        changes = set_mode(context.directory, mode)
+        changes, failures = set_mode(context.directory, mode)
     except OSError as error:
-        path = error.filename2 or error.filename
-        message = f"can't write {path}: {error.strerror}; DO_NOT_TRACK=1 in the environment works without"
+        message = f"can't write {error.filename}: {error.strerror}; DO_NOT_TRACK=1 in the environment works without"
         raise click.ClickException(message) from error
     for change in changes:
         click.echo(printable(change))
+    for failure in failures:
+        click.echo(printable(failure), err=True)
     decision = context.gate.decide()
     if decision.mode != mode:
         click.echo(f"{context.name} reports stay {decision.mode} all the same, {because(decision)}.", err=True)

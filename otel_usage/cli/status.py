@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import time
+from typing import TYPE_CHECKING
 
 import click
 
@@ -11,6 +12,9 @@ from otel_usage import outbox
 from otel_usage.cli.common import Context, as_json, because, pass_context, print_json, print_table, printable
 from otel_usage.consent import config_directory, signals
 from otel_usage.delivery import last_delivery, local_file
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 
 @click.command()
@@ -68,7 +72,7 @@ def _outbox(directory: str | None) -> dict[str, object]:
     }
 
 
-def _in_words(last: dict[str, object] | None) -> str:
+def _in_words(last: Mapping[str, object] | None) -> str:
     if last is None:
         return "none"
     return printable(f"{last.get('time')} to {last.get('endpoint')}: {last.get('detail')}")

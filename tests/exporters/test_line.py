@@ -264,9 +264,9 @@ def test_a_directory_that_another_process_makes_meanwhile_is_taken(path, monkeyp
     """Two processes that start at once both write."""
     mkdir = os.mkdir
 
-    def beaten(place, mode):
-        mkdir(place, mode)
-        mkdir(place, mode)
+    def beaten(place, mode, **where):
+        mkdir(place, mode, **where)
+        mkdir(place, mode, **where)
 
     monkeypatch.setattr(line.os, "mkdir", beaten)
     append_line(str(path), "one")
