@@ -150,5 +150,5 @@ def last_delivery(app: App) -> dict[str, Scalar | None] | None:
     directory = config_directory(app.name)
     newest = None
     for entry in read_objects(os.path.join(directory, LEDGER)) if directory else ():
-        newest = entry
+        newest = entry if "time" in entry else newest
     return newest

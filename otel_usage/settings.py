@@ -116,9 +116,8 @@ def _write_mode(folder: Directory, mode: str) -> str:
     try:
         _replace(folder, MODE_FILE, data)
     except OSError:
-        if mode not in (OFF, LOCAL):
+        if mode not in (OFF, LOCAL) or not _overwrite(folder, MODE_FILE, data):
             raise
-        _overwrite(folder, MODE_FILE, data)
     return f"wrote {mode} to {os.path.join(folder.path, MODE_FILE)}"
 
 
@@ -136,15 +135,20 @@ def _replace(folder: Directory, name: str, data: bytes) -> None:
             os.close(file)
 
 
-def _overwrite(folder: Directory, name: str, data: bytes) -> None:
+def _overwrite(folder: Directory, name: str, data: bytes) -> bool:
     """Write over a file that is there, which takes no room: what a kill leaves of it is no mode, and so means off."""
-    with folder.named(name):
+    try:
         file = folder.open_file(name, os.O_WRONLY | SAFELY)
-        try:
-            _write_whole(file, data)
-            os.ftruncate(file, len(data))
-        finally:
-            os.close(file)
+    except OSError:
+        return False
+    try:
+        _write_whole(file, data)
+        os.ftruncate(file, len(data))
+    except OSError:
+        return False
+    finally:
+        os.close(file)
+    return True
 
 
 def _write_whole(file: int, data: bytes) -> None:

@@ -176,7 +176,7 @@ def test_two_runs_side_by_side_both_report(reports, home):
     ("value", "marked"),
     [("", False), ("x", False), ("a:b:c", False), ("a:1", False), ("a:999999999:5", False), ("a:0:0", True), ("a:1:wrong", False),
      (f"a:{os.getpid()}:{start_time(os.getpid())}", True), (f"a:{os.getppid()}:{start_time(os.getppid())}", True),
-     (f"a:{os.getpid()}:7", False)],
+     (f"a:{os.getpid()}:7", False), ("a:²:b", False), ("a:٣:b", False), ("a:-1:b", False), (f"a:{'9' * 5000}:b", False), ("a:\udcff:b", False)],
 )  # fmt: skip
 def test_a_mark_is_heeded_while_its_process_lives_and_is_an_ancestor(value, marked):
     """By its number and start time together: numbers are used again."""
@@ -210,6 +210,14 @@ def test_a_launcher_can_hand_the_mark_and_the_opt_outs_to_workers_elsewhere(monk
         {}, {"OTEL_USAGE_EXPORTER": "otlp", "MYENGINE_NO_USAGE_STATS": "", "MYENGINE_USAGE_RUN": f"{token}:0:0"},
     )  # fmt: skip
     assert is_marked("myengine", handed)
+
+
+@pytest.mark.parametrize("value", ["a:²:b", f"a:{'9' * 5000}:b", ":::", "\udcff:\udcff:\udcff"])
+def test_a_mark_that_is_none_is_not_handed_on(monkeypatch, value):
+    """And raises nothing, neither here nor in a report."""
+    monkeypatch.setenv("VLLM_USAGE_RUN", value)
+
+    assert child_env() == {}
 
 
 def test_an_embedder_turns_an_app_off_and_is_named(monkeypatch):
@@ -247,16 +255,17 @@ def test_without_a_directory_or_a_lock_each_reports(monkeypatch, home):
 
 
 def test_the_locks_of_runs_that_are_over_are_deleted(home):
-    """When the next one is picked."""
+    """When the next one is picked; a file of another name stays, and keeps none from being picked."""
     directory = home / ".config/myengine"
     directory.mkdir(parents=True)
-    for name in ("usage_run.999999999.5.lock", "usage_run.x.1.lock"):
+    kept = ["usage_run.x.1.lock", "usage_run.²³.1.lock", "usage_run.999999999.5.mine", "usage_run.999999999.x.lock"]
+    for name in ("usage_run.999999999.5.lock", *kept):
         (directory / name).touch()
     marker.win("myengine", os.getpid())
 
-    assert sorted(path.name for path in directory.iterdir()) == [
-        f"usage_run.{os.getpid()}.{start_time(os.getpid())}.lock", "usage_run.x.1.lock",
-    ]  # fmt: skip
+    assert sorted(path.name for path in directory.iterdir()) == sorted(
+        [f"usage_run.{os.getpid()}.{start_time(os.getpid())}.lock", *kept]
+    )
 
 
 def test_two_that_sweep_at_once_pick_one(home, monkeypatch):

@@ -101,7 +101,8 @@ def test_entries_are_listed_oldest_first_and_what_is_none_is_not(directory, leav
     assert waiting(directory) == [names[1], names[0], names[2]]
 
 
-@pytest.mark.parametrize("content", [b"", b"{", b"[1]", b"\xff\xfe", b"7"])
+@pytest.mark.parametrize("content", [b"", b"{", b"[1]", b"\xff\xfe", b"7", b"[" * 60_000, b'{"a":' * 10_000, b"9" * 5_000, b"\x00", b'"\\ud800"', b"NaN"],
+                         ids=lambda content: repr(content[:9]))
 def test_what_can_not_be_read_is_set_aside_and_blocks_nothing(directory, leave, content):
     """It keeps its content, for whoever wants to know."""
     broken, whole = leave(collected=NOW), leave(collected=NOW + 1)
@@ -294,6 +295,44 @@ while names := waiting(sys.argv[1]):
             time.sleep(0.001)
             entry.remove()
 """
+
+
+ODD = ["²³.1.report.x.json", f"{1:020d}.²³.report.x.json", f"{'9' * 220}.1.report.x.json", f"{1:020d}.{'9' * 200}.report.x.json", "٣.1.report.x.json",
+       "\udcff.1.report.x.json", f"{1:020d}.5.report.\udcff.json", "....json", f"{1:020d}.-5.report.x.json"]  # fmt: skip
+
+
+@pytest.mark.parametrize("name", ODD)
+def test_a_name_that_is_none_of_ours_is_no_entry_and_stops_nothing(directory, leave, name):
+    """Digits that are none, numbers beyond any clock, bytes that are no text: it is not listed, claimed, counted or removed."""
+    ours = leave()
+    path = os.path.join(directory, "usage_outbox", name)
+    with open(path, "w"):
+        pass
+    newer = leave(kind="heartbeat", collected=NOW + 1)
+
+    assert (waiting(directory), claim(directory, name), depth(directory)[0]) == ([ours, newer], None, 2)
+    assert (clear(directory), os.listdir(os.path.dirname(path))) == ([os.path.join(os.path.dirname(path), n) for n in (ours, newer)], [name])
+
+
+@pytest.mark.parametrize("spoil", [a_hard_link, another_user, too_large, lambda path: os.unlink(path) or os.mkfifo(path),
+                                   lambda path: os.unlink(path) or os.mkdir(path), lambda path: os.unlink(path) or os.symlink("/etc/passwd", path)],
+                         ids=["a hard link", "another user's", "too large", "a FIFO", "a directory", "a link"])  # fmt: skip
+def test_what_can_not_be_claimed_takes_nobodys_turn(directory, leave, spoil):
+    """Only the four oldest get one in a run: there is no listing what would be passed over for ever."""
+    name = leave(collected=1)
+    spoil(os.path.join(directory, "usage_outbox", name))
+    newer = leave(collected=NOW)
+
+    assert (waiting(directory), depth(directory)[0]) == ([newer], 1)
+
+
+@pytest.mark.parametrize("run", ["../../../evil", "a.b", "\ud800", "\x00", "ü", "x" * 500, ""])
+def test_no_id_that_an_app_passes_leads_out_of_the_outbox(directory, leave, run):
+    """It stands in the name as far as it is letters and digits, and a run's heartbeats are still known as its own."""
+    leave(kind="heartbeat", run=run, collected=1)
+    newest = leave(kind="heartbeat", run=run, collected=2)
+
+    assert (waiting(directory), [path for path in Path(directory).rglob("*") if path.is_file()]) == ([newest], [Path(directory, "usage_outbox", newest)])
 
 
 def test_many_processes_claim_each_entry_exactly_once(directory, leave):

@@ -5,6 +5,8 @@ import os
 import time
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from myengine_app import APP
 
 from otel_usage import UsageReporter
@@ -17,6 +19,7 @@ from otel_usage.report import Report
 from otel_usage.settings import set_mode
 from otel_usage.table import HEARTBEAT
 
+KEYS = ("uuid", "log_time", "batch", "quantization", "otel_usage.name", "otel_usage.trace_id", "otel_usage.span_id")
 PROTOBUF = {"content-type": "application/x-protobuf"}
 
 
@@ -124,16 +127,72 @@ def test_what_was_put_into_an_entry_by_another_hand_does_not_leave(gate, directo
 
 @pytest.mark.parametrize(
     "changes",
-    [{"otel_usage.destination": "project otlp https://elsewhere.example.org/v1/traces"}, {"otel_usage.destination": 7},
-     {"otel_usage.trace_id": "xyz"}, {"otel_usage.span_id": "gone"}],
-)  # fmt: skip
+    [{"otel_usage.destination": "project otlp https://elsewhere.example.org/v1/traces"}, {"otel_usage.destination": 7}],
+)
 def test_an_entry_whose_destination_is_gone_is_deleted_unsent(gate, directory, receiver, changes):
-    """It never changes its destination; one without ids is none."""
+    """It never changes its destination."""
     parcel(gate).leave()
     spoil(directory, **changes)
     send_waiting(gate, waiting(gate)[0])
 
     assert (receiver.received, names(directory)) == ([], [])
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [{key: value} for key in ("otel_usage.trace_id", "otel_usage.span_id")
+     for value in ("xyz", "gone", "", "0" * 16, "0" * 32, "-1", "1" * 33, "²" * 32, "1_" * 16, 7, None, ["1" * 32])]
+    + [{"log_time": value} for value in ("gone", 1, -1, 2**70, 1e18, "7", None, True)] + [{"uuid": value} for value in ("gone", 7, [[]])],
+    ids=str,
+)  # fmt: skip
+def test_an_entry_that_is_no_report_is_set_aside(gate, directory, receiver, changes):
+    """Nothing is made up in place of what is missing, and it takes nobody's turn again."""
+    parcel(gate).leave()
+    spoil(directory, **changes)
+    send_waiting(gate, waiting(gate)[0])
+
+    assert (receiver.received, names(directory)) == ([], [])
+    assert [name.rpartition(".")[2] for name in os.listdir(os.path.join(directory, "usage_outbox"))] == ["unreadable"]
+
+
+@pytest.mark.parametrize("content", [b"[" * 60_000, b'{"a":' * 10_000, b"9" * 5_000, b"\xff", b"[]"], ids=lambda content: repr(content[:5]))
+def test_entries_that_can_not_be_read_hold_up_none_behind_them(gate, directory, receiver, content):
+    """More of them than a run takes of others' entries."""
+    for number in range(6):
+        parcel(gate, log_time=number + 1).leave()
+    for name in names(directory):
+        with open(os.path.join(directory, "usage_outbox", name), "wb") as file:
+            file.write(content)
+    parcel(gate).leave()
+    for _ in range(2):
+        for name in waiting(gate)[:4]:
+            send_waiting(gate, name)
+
+    assert (len(receiver.received), names(directory)) == (1, [])
+
+
+ANYTHING = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.sampled_from([-1, 2**64, 10**400]) | st.floats() | st.text() | st.sampled_from(["0" * 32, "f" * 16, "\ud800"]),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3),
+)
+
+
+def test_whatever_stands_in_an_entry_one_look_is_enough(gate, directory):
+    """It is sent, set aside or deleted, and nothing raises."""
+
+    @given(st.binary(max_size=200) | st.dictionaries(st.sampled_from(KEYS) | st.text(), ANYTHING, max_size=3))
+    def check(content):
+        parcel(gate).leave()
+        if isinstance(content, dict):
+            spoil(directory, **content)
+        else:
+            with open(os.path.join(directory, "usage_outbox", names(directory)[0]), "wb") as file:
+                file.write(content)
+        send_waiting(gate, waiting(gate)[0])
+
+        assert names(directory) == []
+
+    check()
 
 
 def test_what_was_collected_before_reporting_was_turned_on_is_never_sent(gate, directory, receiver):

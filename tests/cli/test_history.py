@@ -85,6 +85,28 @@ def test_a_line_that_others_have_written_stops_nothing(command, config):
     assert (status, err, [row[0] for row in cells(out) if row[0]]) == (0, "", ["heartbeat"] * 4)
 
 
+@pytest.mark.parametrize("content", [b"[" * 60_000, b'{"a":' * 100_000, b'{"a": ' + b"[" * 900 + b"]" * 900 + b"}", b"9" * 5_000, b"\xff\x00", b'{"log_time": ' + b"9" * 5_000 + b"}"],
+                         ids=lambda content: repr(content[:9]))  # fmt: skip
+@pytest.mark.parametrize("arguments", [["show"], ["show", "--json"], ["status"], ["status", "--json"]], ids=" ".join)
+def test_no_line_makes_a_traceback(command, config, content, arguments):
+    """Neither of the history nor of the ledger: it is passed over, and what is whole is shown."""
+    config.mkdir(parents=True)
+    for name in ("usage_stats.json", "usage_deliveries.json"):
+        (config / name).write_bytes(content + b"\n" + json.dumps({"uuid": "u1", "time": "now", "log_time": 10**9}).encode() + b"\n" + content)
+    status, out, err = command(*arguments)
+
+    assert (status, err) == (0, "")
+    assert ("1970-01-01 00:00:01" if arguments == ["show"] else "u1" if "show" in arguments else "now") in out
+
+
+def test_what_is_nested_or_no_number_is_left_out(command, config):
+    """No line of ours holds such, and programs that read it expect JSON."""
+    config.mkdir(parents=True)
+    (config / "usage_stats.json").write_text('{"uuid": "u1", "nested": {"a": [1]}, "list": [1], "nan": NaN, "infinite": 1e400, "none": null}\n')
+
+    assert json.loads(command("show", "--json")[1]) == [{"uuid": "u1", "none": None}]
+
+
 def test_the_name_of_the_file_can_not_steer_a_terminal(command, tmp_path, monkeypatch):
     """Its control characters are escaped, in a table and in an empty one."""
     place = tmp_path / "\x1b[31m"

@@ -4,6 +4,8 @@ import json
 import os
 import re
 import stat
+import subprocess
+import sys
 
 import pytest
 
@@ -114,6 +116,101 @@ def test_off_is_done_by_one_file_where_the_other_can_not_be_written(command, con
     assert command("off") == (
         0, f"created {config}/do_not_track\nvllm reports are off.\n", f"can't write {config}/usage_mode: Is a directory\n",
     )  # fmt: skip
+
+
+DISK = """
+import os, subprocess, sys
+from otel_usage.outbox import put
+home, config, before = os.environ["HOME"], os.path.join(os.environ["HOME"], ".config", "vllm"), set(sys.argv[2:])
+subprocess.run(["mount", "-t", "tmpfs", "-o", sys.argv[1], "tmpfs", home], check=True)
+if "mode" in before:
+    os.makedirs(config, 0o700)
+    with open(os.path.join(config, "usage_mode"), "w") as file:
+        file.write("on 2026-01-01T00:00:00Z")
+if "entry" in before:
+    put(config, {}, collected=1, kind="report", run="r").leave()
+try:
+    for number in range(999):
+        with open(os.path.join(home, f"full.{number}"), "wb") as file:
+            file.write(bytes(2**20 if "size" in sys.argv[1] else 0))
+except OSError:
+    pass
+command = [os.path.join(os.path.dirname(sys.executable), "otel-usage")]
+said = []
+for words in (["off"], ["on"]):
+    done = subprocess.run([*command, *words], capture_output=True, text=True)
+    said.append([done.returncode, done.stdout, done.stderr])
+    if words == ["off"]:
+        mode = json.loads(subprocess.run([*command, "status", "--json"], capture_output=True, text=True).stdout)["mode"]
+print(json.dumps([mode, *said]))
+"""
+
+
+@pytest.fixture
+def on_full_disk(run_python):
+    """Fill a disk of a process's own, where there is nothing but what is named; turn it off, then on again.
+
+    Return the mode in between, and of both commands the exit status, output and errors.
+    """
+
+    def run(options, *before):
+        done = subprocess.run(["unshare", "--mount", sys.executable, "-c", "import json" + DISK, options, *before], env=os.environ,
+                              capture_output=True, text=True, timeout=60, check=False)  # fmt: skip
+
+        assert (done.returncode, done.stderr) == (0, "")
+        return json.loads(done.stdout)
+
+    return run
+
+
+NO_SPACE = "No space left on device"
+BLOCKS, INODES = "size=64k", "nr_inodes=12"
+
+
+def test_on_a_full_disk_an_empty_file_turns_it_off(on_full_disk, config):
+    """It takes no block; turning it on later is refused for lack of room, and nothing is undone."""
+    mode, off, on = on_full_disk(BLOCKS)
+
+    assert (mode, off) == ("off", [
+        0, f"created {config}/do_not_track\nvllm reports are off.\n",
+        f"can't mark {config}/do_not_track as ours: {NO_SPACE}; `on` will not remove it\ncan't write {config}/usage_mode: {NO_SPACE}\n",
+    ])  # fmt: skip
+    assert on == [1, "", f"otel-usage: can't write {config}/usage_mode: {NO_SPACE}; DO_NOT_TRACK=1 in the environment works without\n"]
+
+
+def test_an_empty_opt_out_that_bears_no_mark_is_named_by_on(on_full_disk, config):
+    """Where the mode could be written over what was there, which takes no room."""
+    mode, off, on = on_full_disk(BLOCKS, "mode")
+
+    assert (mode, off) == ("off", [
+        0, f"created {config}/do_not_track\nwrote off to {config}/usage_mode\nvllm reports are off.\n",
+        f"can't mark {config}/do_not_track as ours: {NO_SPACE}; `on` will not remove it\n",
+    ])  # fmt: skip
+    assert (on[0], on[1]) == (1, "")
+
+
+def test_without_a_free_inode_the_mode_that_is_there_is_written_over(on_full_disk, config):
+    """No file can be made."""
+    mode, off, on = on_full_disk(INODES, "mode")
+
+    assert (mode, off) == ("off", [
+        0, f"wrote off to {config}/usage_mode\nvllm reports are off.\n", f"can't create {config}/do_not_track: {NO_SPACE}\n",
+    ])  # fmt: skip
+    assert on == [1, "", f"otel-usage: can't write {config}/usage_mode: {NO_SPACE}; DO_NOT_TRACK=1 in the environment works without\n"]
+
+
+def test_what_waits_makes_room_first(on_full_disk, config):
+    """It is to be deleted anyway."""
+    mode, off, on = on_full_disk(INODES, "entry")
+
+    assert (mode, off[0], off[1].splitlines()[0], off[2].count("usage_mode")) == ("off", 0, f"created {config}/do_not_track", 1)
+
+
+def test_where_nothing_can_be_written_the_file_and_the_cure_are_named(on_full_disk, config):
+    """And it is told that it failed."""
+    mode, off, _ = on_full_disk(INODES)
+
+    assert (mode, off) == ("on", [1, "", f"otel-usage: can't write {config}: {NO_SPACE}; DO_NOT_TRACK=1 in the environment works without\n"])
 
 
 def test_going_from_mode_to_mode_leaves_one_word(command, config, monkeypatch):

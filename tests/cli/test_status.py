@@ -1,6 +1,7 @@
 """`status`: what is decided, by whom, and where things are."""
 
 import json
+import os
 import socket
 
 import pytest
@@ -132,6 +133,28 @@ def test_what_waits_is_counted(command, config):
 
     assert found == {"count": 2, "bytes": 16, "oldest": "1970-01-01T00:00:01Z"}
     assert "waiting        2 unsent, 16 bytes, the oldest of 1970-01-01T00:00:01Z" in out.splitlines()
+
+
+@pytest.mark.parametrize("arguments", [["status"], ["status", "--json"], ["off"], ["forget"]], ids=" ".join)
+@pytest.mark.parametrize("name", [b"\xc2\xb2\xc2\xb3.1.report.x.json", b"9" * 200 + b".1.report.x.json", b"\xff.1.report.x.json", b"%020d.\xc2\xb2.report.x.json" % 1])
+def test_no_name_in_the_outbox_makes_a_traceback(command, config, name, arguments):
+    """It is none of ours: not counted, and not removed."""
+    outbox.put(str(config), {"x": 1}, collected=10**9, kind="report", run="r").leave()
+    path = os.path.join(os.fsencode(config), b"usage_outbox", name)
+    with open(path, "w"):
+        pass
+    status, _, err = command(*arguments)
+
+    assert (status, err, os.path.exists(path)) == (0, "", True)
+
+
+@pytest.mark.parametrize("host", ["1" * 5000 + ".1.1.1", "²³.0.0.1", "127.0.0.²", "::1]"])
+def test_no_address_makes_a_traceback(command, monkeypatch, host):
+    """Numbers that are none are no address of this machine."""
+    monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", f"http://{host}")
+    status, out, err = command("status", "--json")
+
+    assert (status, err, json.loads(out)["mode"]) == (0, "", "local")
 
 
 @pytest.mark.parametrize(("value", "shown"), [("\x1b[2J", "\\x1b[2J"), ("a\nb", "a\\nb"), ("\x07", "\\x07"), ("\u202e", "\\u202e"), (":bug:", ":bug:")])

@@ -197,7 +197,7 @@ def test_an_opt_out_deletes_what_waits_to_be_sent(vllm, home, monkeypatch):
     """As it does for any app."""
     outbox = home / ".config" / "vllm" / "usage_outbox"
     outbox.mkdir(parents=True, mode=0o700)
-    (outbox / "1.report.json").write_text("{}")
+    (outbox / f"{1:020d}.1.report.r.json").write_text("{}")
     monkeypatch.setenv("DO_NOT_TRACK", "1")
 
     vllm.start()

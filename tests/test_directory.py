@@ -1,0 +1,256 @@
+"""Nothing is written or removed through another user's link, and no file that is not ours is removed."""
+
+import logging
+import os
+import subprocess
+import sys
+import tempfile
+import time
+
+import pytest
+
+from otel_usage import UsageReporter, directory, outbox
+from otel_usage.directory import CREATE, READ, Directory
+from otel_usage.exporters.line import append_line
+from otel_usage.marker import win
+from otel_usage.outbox import put
+from otel_usage.settings import forget, set_mode
+
+NOBODY = 65534
+NOW = time.time_ns()
+
+
+def report(_):
+    """Report as a program does, in a run of its own."""
+    os.environ.pop("MYENGINE_USAGE_RUN", None)
+    usage = UsageReporter("myengine", endpoint="http://127.0.0.1:9", logger=logging.getLogger("mine"))
+    usage.report()
+    usage.flush(5)
+
+
+def opted_out(place):
+    """Report while opted out, which deletes what waits."""
+    os.environ["DO_NOT_TRACK"] = "1"
+    report(place)
+    del os.environ["DO_NOT_TRACK"]
+
+
+ACTS = {
+    "a report": report,
+    "a report that is opted out": opted_out,
+    "a line": lambda place: append_line(f"{place}/usage_stats.json", '{"new": 1}', max_bytes=4),
+    "an entry": lambda place: put(place, {}, collected=NOW, kind="report", run="new").leave(),
+    "on": lambda place: set_mode(place, "on"),
+    "local": lambda place: set_mode(place, "local"),
+    "off": lambda place: set_mode(place, "off"),
+    "forget": forget,
+    "a lock": lambda _: win("myengine", os.getpid()),
+    "clear": outbox.clear,
+}
+REMOVES = ["a report that is opted out", "local", "off", "forget", "clear"]
+
+
+def do(act, place):
+    """Do it; that it is refused is an OSError."""
+    try:
+        ACTS[act](str(place))
+    except OSError as error:
+        assert error.filename
+
+
+def tree(place):
+    """Return every file below a place with what it holds, and each directory."""
+    return {
+        str(path.relative_to(place)): os.readlink(path) if path.is_symlink() else path.read_bytes() if path.is_file() else None
+        for path in sorted(place.rglob("*"))
+    }
+
+
+@pytest.fixture
+def config(home):
+    """The app's directory, which is there."""
+    place = home / ".config" / "myengine"
+    place.mkdir(parents=True, mode=0o700)
+    return place
+
+
+def fill(place):
+    """Put everything there that we make, and a file of somebody's own."""
+    entry = put(str(place), {}, collected=1, kind="report", run="old")
+    entry.leave()
+    for name in ("usage_stats.json", "usage_stats.json.1", "usage_deliveries.json", "usage_run.999999999.5.lock", "mine", "usage_outbox/mine"):
+        (place / name).write_text("{}\n")
+        (place / name).chmod(0o600)
+
+
+@pytest.mark.parametrize("act", ACTS)
+@pytest.mark.parametrize("link", ["config", "app"])
+def test_nothing_is_written_or_removed_through_another_users_link(tmp_path, monkeypatch, act, link):
+    """Root works with another user's HOME, where a link leads to a directory of root's own."""
+    mine, other = tmp_path / "mine", tmp_path / "other"
+    (mine / "myengine").mkdir(parents=True, mode=0o700)
+    fill(mine / "myengine")
+    other.mkdir()
+    if link == "config":
+        (other / ".config").symlink_to(mine)
+    else:
+        (other / ".config").mkdir()
+        (other / ".config" / "myengine").symlink_to(mine / "myengine")
+    for path in (other, *other.rglob("*")):
+        os.chown(path, NOBODY, NOBODY, follow_symlinks=False)
+    monkeypatch.setenv("HOME", str(other))
+    before = tree(mine)
+    do(act, other / ".config" / "myengine")
+
+    assert tree(mine) == before
+
+
+@pytest.mark.parametrize("act", [*REMOVES, "a report", "an entry"])
+def test_an_outbox_that_is_a_link_empties_no_other_directory(tmp_path, config, act):
+    """Whoever made the link, and whatever the files in it are called."""
+    fill(tmp_path / "elsewhere")
+    (config / "usage_outbox").symlink_to(tmp_path / "elsewhere" / "usage_outbox")
+    before = tree(tmp_path / "elsewhere")
+    do(act, config)
+
+    assert tree(tmp_path / "elsewhere") == before
+
+
+@pytest.mark.parametrize("act", REMOVES)
+def test_only_what_we_have_put_into_the_outbox_is_removed(config, act):
+    """A file under another name stays, and is no error."""
+    fill(config)
+    foreign = ["mine", "1.json", "notes.tmp", f"{NOW}.5.ab.tmp", f"{NOW:020d}.5.report.u.json.bak", f"{NOW:020d}.²³.report.u.json", "x.unreadable"]
+    for name in foreign:
+        (config / "usage_outbox" / name).write_text("mine")
+    for name in (f"{1:020d}.5.report.old.json.unreadable", f"{1:020d}.77.0a1b2c3d.tmp"):
+        (config / "usage_outbox" / name).write_text("ours")
+    ACTS[act](str(config))
+
+    assert sorted(path.name for path in (config / "usage_outbox").iterdir()) == sorted(foreign)
+
+
+def test_files_of_others_in_the_outbox_neither_count_nor_make_room(config):
+    """However many, large and old they are."""
+    fill(config)
+    for number in range(70):
+        (config / "usage_outbox" / f"mine.{number}").write_text("x" * 2**15)
+        os.utime(config / "usage_outbox" / f"mine.{number}", (1, 1))
+    put(str(config), {}, collected=NOW, kind="report", run="new").leave()
+
+    assert len(outbox.waiting(str(config))) == 2
+    assert len(list((config / "usage_outbox").glob("mine.*"))) == 70
+
+
+@pytest.mark.parametrize("target", ["absolute", "relative", "up"])
+def test_a_link_of_our_own_is_followed(tmp_path, home, target):
+    """As people do who keep their settings elsewhere; what is missing behind it is made."""
+    (tmp_path / "elsewhere").mkdir()
+    (home / ".config").symlink_to({"absolute": tmp_path / "elsewhere", "relative": "../elsewhere", "up": "../home/.././/elsewhere"}[target])
+    append_line(str(home / ".config" / "myengine" / "usage_stats.json"), "one")
+
+    assert (tmp_path / "elsewhere" / "myengine" / "usage_stats.json").read_text() == "one\n"
+
+
+def test_a_link_of_roots_is_followed_by_everybody():
+    """As /home is one on some machines; and directories that may be passed, but not listed, are in nobody's way."""
+    code = f"""
+import os, sys
+from otel_usage.directory import CREATE, Directory
+os.setgroups([])
+os.setresgid({NOBODY}, {NOBODY}, {NOBODY})
+os.setresuid({NOBODY}, {NOBODY}, {NOBODY})
+with Directory.open(sys.argv[1] + "/link/account/config", create=True) as folder:
+    print(folder.open_file("file", CREATE) > 0, folder.names())
+"""
+    with tempfile.TemporaryDirectory(dir="/tmp") as folder:
+        os.chmod(folder, 0o711)
+        os.makedirs(f"{folder}/homes/account")
+        os.chmod(f"{folder}/homes", 0o711)
+        os.symlink(f"{folder}/homes", f"{folder}/link")
+        os.chown(f"{folder}/homes/account", NOBODY, NOBODY)
+        done = subprocess.run([sys.executable, "-c", code, folder], capture_output=True, text=True, check=False)
+
+    assert (done.stdout, done.stderr) == ("True ['file']\n", "")
+
+
+def test_links_in_a_circle_are_an_error(tmp_path):
+    """And so are too many of them."""
+    (tmp_path / "a").symlink_to("b")
+    (tmp_path / "b").symlink_to("a")
+
+    with pytest.raises(OSError, match="too many links"):
+        Directory.open(str(tmp_path / "a"))
+
+
+def test_a_link_that_is_replaced_while_it_is_read_is_not_followed(tmp_path, monkeypatch):
+    """Another user's could be put there between the look at its owner and the reading of its target."""
+    (tmp_path / "link").symlink_to(tmp_path)
+    readlink = os.readlink
+
+    def replaced(name, *, dir_fd):
+        os.rename(tmp_path / "link", tmp_path / "away")
+        target = readlink("away", dir_fd=dir_fd)
+        os.rename(tmp_path / "away", tmp_path / "link")
+        return target
+
+    monkeypatch.setattr(directory.os, "readlink", replaced)
+
+    with pytest.raises(PermissionError, match="is being replaced"):
+        Directory.open(str(tmp_path / "link"))
+
+
+def test_what_is_opened_stays_the_same_directory(tmp_path):
+    """A link that takes its place meanwhile leads nothing there."""
+    (tmp_path / "config").mkdir()
+    (tmp_path / "elsewhere").mkdir()
+    with Directory.open(str(tmp_path / "config")) as folder:
+        (tmp_path / "config").rename(tmp_path / "moved")
+        (tmp_path / "config").symlink_to("elsewhere")
+        os.close(folder.open_file("file", CREATE))
+        names = folder.names()
+        folder.unlink("file")
+
+    assert (names, list((tmp_path / "elsewhere").iterdir()), list((tmp_path / "moved").iterdir())) == (["file"], [], [])
+
+
+def test_a_path_may_be_relative(tmp_path, monkeypatch):
+    """It begins in the current directory."""
+    monkeypatch.chdir(tmp_path)
+    append_line("usage_stats.json", "one")
+    append_line("more/usage_stats.json", "two")
+
+    assert [(tmp_path / name).read_text() for name in ("usage_stats.json", "more/usage_stats.json")] == ["one\n", "two\n"]
+
+
+@pytest.mark.parametrize("name", ["missing", "a/file", "a"])
+def test_an_error_names_the_whole_path(tmp_path, name):
+    """Not what it is called in its directory; and no descriptor stays open."""
+    (tmp_path / "a").mkdir()
+    (tmp_path / "a" / "file").touch()
+    before = len(os.listdir("/proc/self/fd"))
+    with pytest.raises(OSError) as caught:  # noqa: PT011 -- the path is compared
+        Directory.open(str(tmp_path / name / "b"))
+    opened = caught.value.filename
+    with Directory.open(str(tmp_path)) as folder, pytest.raises(OSError) as caught:  # noqa: PT011 -- the path is compared
+        folder.open_file(name + "/b", READ)
+
+    assert (opened, caught.value.filename) == (str(tmp_path / name / "b"), str(tmp_path / name / "b"))
+    assert len(os.listdir("/proc/self/fd")) == before
+
+
+@pytest.mark.parametrize("relative", [True, False])
+def test_where_directories_can_not_be_held_open_paths_do(tmp_path, monkeypatch, relative):
+    """Windows has no files relative to a directory; the local file is written all the same."""
+    monkeypatch.setattr(directory, "RELATIVE", relative)
+    path = tmp_path / "config" / "myengine" / "usage_stats.json"
+    for number in range(3):
+        append_line(str(path), f"line {number}", max_bytes=8)
+    with Directory.open(str(path.parent)) as folder:
+        names = sorted(folder.names())
+        sizes = [folder.lstat(name).st_size for name in names]
+        folder.unlink("usage_stats.json")
+        with folder.folder("more", create=True) as more:
+            left = sorted(folder.names()), more.names()
+
+    assert (names, sizes, left) == (["usage_stats.json", "usage_stats.json.1"], [7, 7], (["more", "usage_stats.json.1"], []))

@@ -1,0 +1,57 @@
+"""The names of our files: what we make is known again, and no other name is taken for one, whatever it is."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from otel_usage.names import draft_name, entry_name, entry_parts, is_number, is_outboxs, lock_name, lock_parts
+
+NAMES = st.text() | st.binary().map(lambda raw: raw.decode("utf-8", "surrogateescape"))
+# Such as is nearly one of ours: the parts of our names, in any number and order.
+NEARLY = st.lists(
+    st.sampled_from([f"{1:020d}", "5", "²³", "٣", "9" * 5000, "report", "heartbeat", "u", "json", "tmp", "unreadable", "usage_run", "lock", "", "x/y", "\ud800", "\x00"]),
+    max_size=7,
+).map(".".join)  # fmt: skip
+
+
+@given(st.integers(-(2**63), 2**64), st.integers(0, 2**64 - 1), st.sampled_from(["report", "heartbeat"]), st.text())
+def test_what_an_entry_is_called_can_be_read_back(time, inode, kind, run):
+    """Whatever an app passes as its run, which is no part of a path; a time before the epoch is none."""
+    name = entry_name(time, inode, kind, run)
+    parts = entry_parts(name)
+
+    assert parts is not None
+    assert (parts[:3], len(parts[3]) <= 64, "/" in name, is_outboxs(name)) == ((max(time, 0), inode, kind), True, False, True)
+
+
+@given(NAMES | NEARLY)
+def test_no_name_raises(name):
+    """Anybody may have put a file there; what is none of ours is none."""
+    found = [entry_parts(name), lock_parts(name), is_outboxs(name) or None]
+    taken = [name for one in found if one is not None]
+
+    assert [name for name in taken if not name.isascii() or "/" in name or "\0" in name] == []
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["", "1.json", "a.b.c.d.json", f"{1:019d}.5.report.u.json", f"{1:020d}.5.another.u.json", f"{1:020d}.5.report.u.v.json", f"{1:020d}.²³.report.u.json",
+     f"{1:020d}.5.report.ü.json", f"{1:020d}.5.report.u.json.bak", f"{1:020d}.5.report.u", "notes.tmp", f"{1:020d}.x.0a.tmp", "x.unreadable"],
+)  # fmt: skip
+def test_what_is_nearly_one_of_ours_is_none(name):
+    """By one part more, or another character."""
+    assert (entry_parts(name), is_outboxs(name)) == (None, False)
+
+
+def test_drafts_entries_that_were_set_aside_and_locks_are_ours():
+    """As they are made."""
+    assert is_outboxs(draft_name(1, 77, "0a1b2c3d"))
+    assert is_outboxs(entry_name(1, 5, "report", "u") + ".unreadable")
+    assert [lock_parts(lock_name(pid, start)) for pid, start in ((7, "123"), (7, ""))] == [(7, "123"), (7, "")]
+    assert [lock_parts(name) for name in ("usage_run.x.1.lock", "usage_run.²³.1.lock", "usage_run.7.1", "usage_run.7.x.lock", "mine.7.1.lock")] == [None] * 5
+
+
+@pytest.mark.parametrize(("text", "number"), [("0", True), ("007", True), ("", False), ("²³", False), ("٣", False), ("-1", False), ("1_0", False), ("9" * 21, False)])
+def test_a_number_is_what_int_can_read(text, number):
+    """And what is not too large for anything here."""
+    assert is_number(text) is number
