@@ -5,7 +5,7 @@ import os
 import time
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from myengine_app import APP
 
@@ -181,6 +181,8 @@ def test_whatever_stands_in_an_entry_one_look_is_enough(gate, directory):
     """It is sent, set aside or deleted, and nothing raises."""
 
     @given(st.binary(max_size=200) | st.dictionaries(st.sampled_from(KEYS) | st.text(), ANYTHING, max_size=3))
+    @example({"otel_usage.trace_id": -1})
+    @example(b"[" * 60_000)
     def check(content):
         parcel(gate).leave()
         if isinstance(content, dict):

@@ -8,7 +8,7 @@ import subprocess
 import sys
 import tempfile
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -16,7 +16,7 @@ from otel_usage.cli.common import Context, as_json, pass_context, print_json, pr
 from otel_usage.consent import OFF, OPT_OUT_FILE, config_directory
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterator, Sequence
 
 PACKAGE = Path(__file__).parent.parent
 AUDITED = PACKAGE / "cli" / "audited.py"
@@ -24,6 +24,40 @@ SETTINGS = "OTEL_USAGE_VERIFY"
 TIMEOUT = 60
 STDERR = 2
 NOWHERE = "http://127.0.0.1:9"
+NOTHING, SOMETHING, UNWATCHED = "nothing", "something", "unwatched"
+STATUS = {NOTHING: 0, SOMETHING: 1, UNWATCHED: 3}
+IN_WORDS = {
+    NOTHING: "off does nothing.",
+    SOMETHING: "OFF DOES SOMETHING: please report this as a bug.",
+    UNWATCHED: "It could not be watched, so nothing is proven.",
+}
+
+
+class UnwatchedError(click.ClickException):
+    """There is no verdict but that nothing is proven."""
+
+    exit_code = STATUS[UNWATCHED]
+
+
+class Seen:
+    """What a watch saw: acts, why it did not see all, the names of what would be deleted, and its marks of progress."""
+
+    def __init__(self, log: Path) -> None:
+        entries = list(_entries(log))
+        self.acts: list[str] = [entry["act"] for entry in entries if "act" in entry]
+        self.gaps: list[str] = list(dict.fromkeys(entry["unwatched"] for entry in entries if "unwatched" in entry))
+        self.waiting = {entry["waiting"] for entry in entries if "waiting" in entry}
+        self.marks = {key for entry in entries for key in entry}
+
+
+def _entries(log: Path) -> Iterator[dict[str, Any]]:
+    for line in log.read_text(encoding="utf-8", errors="replace").splitlines():
+        try:
+            entry = json.loads(line)
+        except ValueError:  # the process was killed while it wrote it
+            continue
+        if isinstance(entry, dict):
+            yield entry
 
 
 @click.command(name="verify-off", context_settings={"allow_interspersed_args": False})
@@ -35,7 +69,12 @@ def verify_off(context: Context, command: tuple[str, ...], *, json_: bool) -> in
 
     A child process reports while opted out, by the environment and then by a file: no thread, socket, subprocess,
     import, descriptor, library or file may come of it. With a COMMAND, that is run, opted out, and whatever otel_usage
-    does in it is watched.
+    does in it is noted and prevented, so that nothing of yours changes: what waits to be sent, which opting out
+    deletes, stays.
+
+    Exits with 0 where nothing was done, 1 where something was, and 3 where it could not be watched: a command that is
+    no Python, or a Python, or a child of one, that ignores PYTHONPATH. A child of a shell or of another program that
+    does so is not noticed.
 
     \b
     Example:
@@ -43,30 +82,52 @@ def verify_off(context: Context, command: tuple[str, ...], *, json_: bool) -> in
       otel-usage verify-off -- python serve.py
     """
     name = context.app.name
-    with tempfile.TemporaryDirectory(prefix="otel-usage-verify-") as folder:
-        place = Path(folder)
-        if command:
-            # With --json the command's own output goes where the errors go, so that the JSON stands alone.
-            output = STDERR if json_ else None
-            checks = {"the command, opted out": _watch_command(context, place, command, output)}
-        else:
-            checks = {
-                "opted out by DO_NOT_TRACK": _watch_report(name, place / "environment", by_file=False),
-                f"opted out by a {OPT_OUT_FILE} file": _watch_report(name, place / "file", by_file=True),
-            }
-    passed = not any(checks.values())
+    try:
+        with tempfile.TemporaryDirectory(prefix="otel-usage-verify-") as folder:
+            seen = _watch(context, Path(folder), command, json_=json_)
+    except OSError as error:
+        message = f"can't watch anything without a temporary directory: {error.strerror}"
+        raise UnwatchedError(message) from error
+    acts, gaps = any(one.acts for one in seen.values()), any(one.gaps for one in seen.values())
+    verdict = SOMETHING if acts else UNWATCHED if gaps else NOTHING
     if json_:
-        print_json({"app": name, "passed": passed, "checks": checks})
-        return int(not passed)
-    for check, acts in checks.items():
-        click.echo(f"{check}: {'nothing was done' if not acts else f'{len(acts)} things were done'}")
-        for act in acts:
-            click.echo(f"  {printable(act)}")
-    click.echo("off does nothing." if passed else "OFF DOES SOMETHING: please report this as a bug.")
-    return int(not passed)
+        print_json({
+            "app": name,
+            "verdict": verdict,
+            "checks": {check: one.acts for check, one in seen.items()},
+            "unwatched": [gap for one in seen.values() for gap in one.gaps],
+            "would_delete": sum(len(one.waiting) for one in seen.values()),
+        })  # fmt: skip
+    else:
+        _say(seen, verdict)
+    return STATUS[verdict]
 
 
-def _watch_report(app: str, home: Path, *, by_file: bool) -> list[str]:
+def _watch(context: Context, place: Path, command: Sequence[str], *, json_: bool) -> dict[str, Seen]:
+    """Return what was seen by each check."""
+    if command:
+        # With --json the command's own output goes where the errors go, so that the JSON stands alone.
+        output = STDERR if json_ else None
+        return {"the command, opted out": _watch_command(context, place, command, output)}
+    name = context.app.name
+    return {
+        "opted out by DO_NOT_TRACK": _watch_report(name, place / "environment", by_file=False),
+        f"opted out by a {OPT_OUT_FILE} file": _watch_report(name, place / "file", by_file=True),
+    }
+
+
+def _say(seen: dict[str, Seen], verdict: str) -> None:
+    for check, one in seen.items():
+        acts = "nothing was done" if not one.acts else f"{len(one.acts)} things were done"
+        click.echo(f"{check}: {acts if one.acts or not one.gaps else 'it could not be watched'}")
+        for line in one.acts + one.gaps:
+            click.echo(f"  {printable(line)}")
+        if one.waiting:
+            click.echo(f"  {len(one.waiting)} unsent would be deleted, as whenever the mode is not on; here they stay")
+    click.echo(IN_WORDS[verdict])
+
+
+def _watch_report(app: str, home: Path, *, by_file: bool) -> Seen:
     """Let a child report in a home of its own, opted out, and return what it did."""
     config = home / ".config" / app
     config.mkdir(parents=True)
@@ -87,18 +148,18 @@ def _watch_report(app: str, home: Path, *, by_file: bool) -> list[str]:
             [sys.executable, str(AUDITED)], env=environ, capture_output=True, text=True, timeout=TIMEOUT, check=False
         )
     except subprocess.TimeoutExpired:
-        return [*_acts(log)[0], f"the check itself failed: it did not end within {TIMEOUT} s"]
-    acts, seen = _acts(log)
-    if child.returncode or not {"watching", "loaded"} <= seen:
-        acts.append(f"the check itself failed: {child.stderr.strip().splitlines()[-1:] or 'no output'}")
-    return (
-        acts
-        + [f"printed {text.strip()!r}" for text in (child.stdout, child.stderr) if text]
-        + [f"changed {path}" for path in sorted(before ^ _tree(home))]
-    )
+        seen = Seen(log)
+        seen.gaps.append(f"the check itself failed: it did not end within {TIMEOUT} s")
+        return seen
+    seen = Seen(log)
+    if child.returncode or not {"watching", "done"} <= seen.marks:
+        seen.gaps.append(f"the check itself failed: {child.stderr.strip().splitlines()[-1:] or 'no output'}")
+    seen.acts += [f"printed {text.strip()!r}" for text in (child.stdout, child.stderr) if text and not seen.gaps]
+    seen.acts += [f"changed {path}" for path in sorted(before ^ _tree(home))]
+    return seen
 
 
-def _watch_command(context: Context, place: Path, command: Sequence[str], output: int | None) -> list[str]:
+def _watch_command(context: Context, place: Path, command: Sequence[str], output: int | None) -> Seen:
     """Run a command, opted out, with the watch as its sitecustomize, and return what otel_usage did in it."""
     (place / "sitecustomize.py").write_text(AUDITED.read_text(encoding="utf-8"), encoding="utf-8")
     log = place / "log"
@@ -111,28 +172,37 @@ def _watch_command(context: Context, place: Path, command: Sequence[str], output
     before = _tree(directory)
     try:
         done = subprocess.run(command, env=environ, stdout=output, check=False)  # noqa: S603 -- what the user asked for
-    except OSError as error:
-        message = f"can't run {command[0]}: {error.strerror}"
-        raise click.ClickException(message) from error
-    acts, seen = _acts(log)
-    if "watching" not in seen:
-        acts.append("the command could not be watched: it starts no Python that reads PYTHONPATH")
-    elif "loaded" not in seen:
-        click.echo(f"The command never loaded otel_usage (exit status {done.returncode}).", err=True)
-    return acts + [f"changed {path}" for path in sorted(before ^ _tree(directory))]
+    except (OSError, ValueError) as error:
+        seen = Seen(log)
+        seen.gaps.append(f"can't run {command[0]}: {getattr(error, 'strerror', error)}")
+        return seen
+    seen = Seen(log)
+    ended = f"exit status {done.returncode}" if done.returncode >= 0 else f"ended by signal {-done.returncode}"
+    if "watching" not in seen.marks:
+        seen.gaps.append("the command starts no Python that reads PYTHONPATH")
+    elif "loaded" not in seen.marks:
+        click.echo(f"The command never loaded otel_usage ({ended}).", err=True)
+    elif done.returncode:
+        click.echo(f"The command failed ({ended}): it was watched until then.", err=True)
+    # Another process, which is not opted out, may have done it, or one that left the watch.
+    seen.gaps += [
+        f"changed meanwhile, by no process that was watched: {path}" for path in sorted(before ^ _tree(directory))
+    ]
+    return seen
 
 
 def _settings(log: Path, app: str | None) -> str:
     return json.dumps({"log": str(log), "package": str(PACKAGE), "app": app, "path": sys.path})
 
 
-def _acts(log: Path) -> tuple[list[str], set[str]]:
-    """Return what was done, and which marks of progress the child left."""
-    entries = [json.loads(line) for line in log.read_text(encoding="utf-8").splitlines()]
-    return [entry["act"] for entry in entries if "act" in entry], {key for entry in entries for key in entry}
-
-
 def _tree(directory: Path) -> set[tuple[str, int, int]]:
     """Return each file below a directory with its size and the time of its change; the log itself is no act."""
-    found: Iterable[Path] = directory.rglob("*") if directory.is_dir() else ()
-    return {(str(path), path.lstat().st_size, path.lstat().st_mtime_ns) for path in found if path.name != "log"}
+    found = set()
+    for folder, folders, files in os.walk(directory):
+        for path in (os.path.join(folder, name) for name in folders + files if name != "log"):
+            try:
+                at = os.lstat(path)
+            except OSError:  # another process has just deleted it
+                continue
+            found.add((path, at.st_size, at.st_mtime_ns))
+    return found

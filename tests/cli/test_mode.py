@@ -201,7 +201,7 @@ def test_without_a_free_inode_the_mode_that_is_there_is_written_over(on_full_dis
 
 def test_what_waits_makes_room_first(on_full_disk, config):
     """It is to be deleted anyway."""
-    mode, off, on = on_full_disk(INODES, "entry")
+    mode, off, _ = on_full_disk(INODES, "entry")
 
     assert (mode, off[0], off[1].splitlines()[0], off[2].count("usage_mode")) == ("off", 0, f"created {config}/do_not_track", 1)
 
