@@ -299,7 +299,7 @@ class UsageMessage:
         thread.join()
 usage.UsageMessage, usage.set_runtime_usage_data = UsageMessage, print
 from otel_usage.integrations import vllm_plugin
-vllm_plugin._is_taken_over = lambda: False
+vllm_plugin._may_run = lambda: True
 vllm_plugin.register()
 UsageMessage().report_usage()
 """
