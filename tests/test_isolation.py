@@ -4,6 +4,7 @@ import logging
 import os
 import random
 import signal
+import socket
 import subprocess
 import sys
 import textwrap
@@ -12,6 +13,7 @@ import warnings
 
 import opentelemetry.sdk.environment_variables as sdk_variables
 import pytest
+import requests
 from myengine_app import APP
 from opentelemetry import context, trace
 from opentelemetry.sdk.trace import TracerProvider
@@ -29,33 +31,54 @@ def reported(endpoint, **facts):
     return usage.flush(10)
 
 
-def test_the_hosts_own_tracing_is_the_same_with_a_report_in_between(receiver):
+def of_loggers(names):
+    """Return what the host can have set on each of these loggers."""
+    loggers = {name: logging.getLogger(name) for name in names}
+    return {name: (logger.level, logger.disabled, logger.propagate, [*logger.handlers], [*logger.filters]) for name, logger in loggers.items()}
+
+
+def of_the_host(loggers):
+    """Return all that is the process's and not ours to change."""
+    return {
+        "provider": trace.get_tracer_provider(), "context": context.get_current(), "warnings": [*warnings.filters],
+        "hooks": (sys.excepthook, threading.excepthook, sys.unraisablehook, sys.gettrace()),
+        "signals": {number: signal.getsignal(number) for number in signal.valid_signals()},
+        "loggers": of_loggers(loggers), "variables": {k: v for k, v in os.environ.items() if k != "MYENGINE_USAGE_RUN"},
+        "directory": os.getcwd(), "time-out": socket.getdefaulttimeout(),
+    }  # fmt: skip
+
+
+@pytest.fixture
+def loggers():
+    """The names of the loggers there are: the root, one of the host's own, and those of the libraries."""
+    host = logging.getLogger("host")
+    host.addHandler(logging.NullHandler())
+    yield ["", *(name for name, logger in logging.root.manager.loggerDict.items() if isinstance(logger, logging.Logger))]
+    host.handlers.clear()
+
+
+@pytest.mark.parametrize("way", ["project", "operator"])
+def test_the_hosts_own_tracing_is_the_same_with_a_report_in_between(receiver, monkeypatch, loggers, way):
     """A host application with its own provider: its spans, provider, context and everything global are as without us."""
     exporter = InMemorySpanExporter()
     provider = TracerProvider(shutdown_on_exit=False)
     provider.add_span_processor(SimpleSpanProcessor(exporter))
     tracer = provider.get_tracer("host")
-
-    def state():
-        return (
-            trace.get_tracer_provider(), context.get_current(), list(warnings.filters), sys.excepthook,
-            [signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)],
-            {name: (list(logger.handlers), list(logger.filters), logger.level, logger.propagate)
-             for name, logger in logging.root.manager.loggerDict.items() if isinstance(logger, logging.Logger)}.get("host"),
-            list(logging.root.handlers), {k: v for k, v in os.environ.items() if k != "MYENGINE_USAGE_RUN"}, os.getcwd(),
-        )  # fmt: skip
+    if way == "operator":
+        monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", receiver.url)
 
     with tracer.start_as_current_span("request"):
-        before, numbers = state(), random.getstate()
-        taken = reported(receiver.url)
-        after, numbers_after = state(), random.getstate()
+        before, numbers = of_the_host(loggers), random.getstate()
+        taken = reported(receiver.url if way == "project" else None)
+        after, numbers_after = of_the_host(loggers), random.getstate()
         with tracer.start_as_current_span("child"):
             pass
     child, request = exporter.get_finished_spans()
 
     assert taken is True
     assert before == after
-    assert numbers == numbers_after
+    assert way == "operator" or numbers == numbers_after  # the stock exporter draws its own pause, which is never made
+    assert {"", "host", "opentelemetry.sdk.trace"} <= set(before["loggers"])
     assert (child.name, request.name, child.parent.span_id) == ("child", "request", request.context.span_id)
     assert len(exporter.get_finished_spans()) == 2
 
@@ -71,11 +94,14 @@ def test_an_instrumented_http_library_sees_nothing_of_it(receiver, monkeypatch):
     monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", receiver.url)
     try:
         taken = reported(receiver.url)
+        ours = exporter.get_finished_spans()
+        requests.post(receiver.url, timeout=10)
     finally:
         RequestsInstrumentor().uninstrument()
+    traced = ["traceparent" in dict(received.headers) for received in receiver.received]
 
-    assert (taken, len(receiver.received), exporter.get_finished_spans()) == (True, 2, ())
-    assert [name for received in receiver.received for name, _ in received.headers if name == "traceparent"] == []
+    assert (taken, ours, traced) == (True, (), [False, False, True])
+    assert [span.name for span in exporter.get_finished_spans()] == ["POST"]
 
 
 def test_a_failing_exporters_log_does_not_reach_the_hosts_handlers(monkeypatch, caplog):
@@ -130,14 +156,37 @@ def test_every_variable_of_the_sdk_set_to_nonsense_breaks_nothing(run_python, re
     assert len((home / ".config/myengine/usage_stats.json").read_text().splitlines()) == 1
 
 
-@pytest.mark.parametrize("variable", [name for name in VARIABLES if name.startswith("OTEL_TRACES_SAMPLER") or "LIMIT" in name])
-def test_none_of_the_hosts_settings_steers_the_pipeline(monkeypatch, receiver, variable):
-    """Sampler and limits that the SDK would take are not ours."""
-    monkeypatch.setenv(variable, "always_off" if "SAMPLER" in variable else "1")
-    taken = reported(receiver.url, quantization="awq")
-    ((resource, _, _),) = receiver.only.spans
+STEERING = {
+    "OTEL_TRACES_SAMPLER": "always_off", "OTEL_ATTRIBUTE_COUNT_LIMIT": "0", "OTEL_SPAN_ATTRIBUTE_COUNT_LIMIT": "0",
+    "OTEL_ATTRIBUTE_VALUE_LENGTH_LIMIT": "1", "OTEL_SPAN_ATTRIBUTE_VALUE_LENGTH_LIMIT": "1",
+    "OTEL_RESOURCE_ATTRIBUTES": "otel_usage.source=ci", "OTEL_SERVICE_NAME": "the host's",
+}  # fmt: skip
 
-    assert (taken, resource["myengine.config.quantization"], resource["service.version"]) == (True, "awq", "1.2.0")
+
+def of_a_plain_provider():
+    """Return what the SDK makes of the same report where nothing is passed explicitly."""
+    exporter = InMemorySpanExporter()
+    provider = TracerProvider(shutdown_on_exit=False)
+    provider.add_span_processor(SimpleSpanProcessor(exporter))
+    provider.get_tracer("plain").start_span("otel_usage.report", attributes={"otel_usage.context": "API_SERVER"}).end()
+    return [(span.resource.attributes.get("otel_usage.source"), span.resource.attributes["service.name"], dict(span.attributes))
+            for span in exporter.get_finished_spans()]  # fmt: skip
+
+
+@pytest.mark.parametrize("variable", STEERING)
+def test_none_of_the_hosts_settings_steers_the_pipeline(monkeypatch, receiver, variable):
+    """Sampler, limits and resource that the SDK takes from the environment are not ours."""
+    before = of_a_plain_provider()
+    monkeypatch.setenv(variable, STEERING[variable])
+    steered = of_a_plain_provider()
+    taken = reported(receiver.url, quantization="awq")
+    ((resource, _, attributes),) = receiver.only.spans
+    found = {name: resource[name] for name in ("service.name", "service.version", "otel_usage.source", "myengine.config.quantization")}
+
+    assert steered != before
+    assert (taken, attributes) == (True, {"otel_usage.context": "API_SERVER"})
+    assert found == {"service.name": "myengine", "service.version": "1.2.0", "otel_usage.source": "production",
+                     "myengine.config.quantization": "awq"}  # fmt: skip
 
 
 FORK = """
@@ -159,7 +208,7 @@ def test_no_provider_outlives_its_report(receiver):
         [sys.executable, "-c", textwrap.dedent(FORK), receiver.url], capture_output=True, text=True, timeout=60, check=False
     )
 
-    assert (done.stdout, done.stderr) == ("0\n", "")
+    assert (done.stdout, done.stderr, len(receiver.received)) == ("0\n", "", 1)
 
 
 def test_a_handler_of_the_host_that_reports_makes_no_loop(receiver, home):

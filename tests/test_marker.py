@@ -42,9 +42,9 @@ WORKER = "from otel_usage import UsageReporter; u = UsageReporter('myengine'); u
 def reports(tmp_path, home):
     """Run a program in a process of its own, and return the reports that it left."""
 
-    def run(code, **environment):
+    def run(code, *, before="", **environment):
         program = tmp_path / "program.py"
-        program.write_text(REPORT + code)
+        program.write_text(before + REPORT + code)
         done = subprocess.run([sys.executable, "-W", "ignore::DeprecationWarning", program], env={**os.environ, **environment}, capture_output=True,
                               text=True, timeout=600, check=False)  # fmt: skip
         path = home / ".config/myengine/usage_stats.json"
@@ -166,10 +166,16 @@ def test_a_new_run_reports_again(reports, code):
 
 
 def test_two_runs_side_by_side_both_report(reports, home):
-    """Neither is the other's ancestor."""
-    reports("report()")
+    """Neither is the other's ancestor, and both live while they report."""
+    code = REPORT + "report()\nprint('reported', flush=True)\nsys.stdin.read()"
+    first = subprocess.Popen([sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    said = first.stdout.readline()
+    found = reports("report()")
+    still_running = first.poll()
+    first.communicate(timeout=60)
 
-    assert len(reports("report()")) == 2
+    assert (said, still_running, first.returncode) == ("reported\n", None, 0)
+    assert len({report["uuid"] for report in found}) == len(found) == 2
 
 
 @pytest.mark.parametrize(
@@ -237,21 +243,22 @@ def test_an_embedder_turns_an_app_off_and_is_named(monkeypatch):
 @pytest.mark.parametrize("when", ["before", "after"])
 def test_suppression_holds_before_and_after_import(reports, when):
     """Whichever comes first, nothing is reported, in no child either."""
-    code = {
-        "before": "import otel_usage; otel_usage.suppress('myengine', by='ray'); report(); fork(fresh)",
-        "after": f"import otel_usage; otel_usage.suppress('myengine', by='ray'); subprocess.run([sys.executable, '-c', {WORKER!r}])",
-    }[when]
+    suppress = "import otel_usage; otel_usage.suppress('myengine', by='ray')\n"
+    code = f"report(); fork(fresh); subprocess.run([sys.executable, '-c', {WORKER!r}], check=True)"
+    suppressed = reports(code, before=suppress) if when == "before" else reports(suppress + code)
 
-    assert reports(code) == []
+    assert (suppressed, len(reports(code))) == ([], 1)
 
 
 def test_without_a_directory_or_a_lock_each_reports(monkeypatch, home):
     """There is nothing by which to pick one."""
+    with_both = [marker.win("myengine", 1) for _ in range(2)]
     monkeypatch.setattr(marker, "config_directory", lambda _: None)
-    nowhere = marker.win("myengine", 1)
+    nowhere = [marker.win("myengine", 1) for _ in range(2)]
     monkeypatch.setattr(marker, "config_directory", lambda _: "/proc/nowhere")
+    without_a_lock = [marker.win("myengine", 1) for _ in range(2)]
 
-    assert (nowhere, marker.win("myengine", 1)) == (True, True)
+    assert (with_both, nowhere, without_a_lock) == ([True, False], [True, True], [True, True])
 
 
 def test_the_locks_of_runs_that_are_over_are_deleted(home):
@@ -295,11 +302,14 @@ for _ in range({forks}):
         usage.flush(0.1)
         os._exit(7)
     for _ in range(200):
-        if os.waitpid(pid, os.WNOHANG)[0]:
+        ended, status = os.waitpid(pid, os.WNOHANG)
+        if ended:
             break
         time.sleep(0.01)
     else:
         raise SystemExit("a forked child hangs")
+    if os.waitstatus_to_exitcode(status) != 7:
+        raise SystemExit("a forked child died")
 done.set()
 thread.join()
 """

@@ -14,7 +14,6 @@ from pathlib import Path
 import pytest
 
 from otel_usage import outbox
-from otel_usage.exporters import line
 from otel_usage.outbox import claim, clear, depth, put, waiting
 
 VALUES = {"uuid": "u", "log_time": 1, "note": "x"}
@@ -187,7 +186,8 @@ def test_there_is_one_mebibyte_at_most(directory, leave):
     names = [leave({"note": "x" * 60_000}, collected=NOW + n) for n in range(20)]
     count, size, _ = depth(directory)
 
-    assert (count, size <= 2**20, waiting(directory)) == (17, True, names[3:])
+    assert (count, waiting(directory)) == (17, names[3:])
+    assert 17 * 60_000 < size <= 2**20
 
 
 def test_an_entry_over_64_kib_is_not_put(directory):
@@ -198,13 +198,14 @@ def test_an_entry_over_64_kib_is_not_put(directory):
     assert box(directory) == []
 
 
-def test_an_entry_that_another_process_sends_meanwhile_is_in_nobodys_way(directory, leave, monkeypatch):
-    """It is gone between the listing and the look at it."""
+@pytest.mark.parametrize("kind", ["report", "heartbeat"])
+def test_an_entry_that_another_process_sends_meanwhile_is_in_nobodys_way(directory, leave, monkeypatch, kind):
+    """It is gone between the listing and the look at it, or before it is replaced."""
     gone, stays = leave(collected=NOW), leave(collected=NOW + 1)
     listed = os.listdir
     with monkeypatch.context() as patch:
-        patch.setattr(outbox.os, "listdir", lambda folder: [*listed(folder), f"{NOW:020d}.1.report.gone.json"])
-        new = leave(collected=NOW + 2)
+        patch.setattr(outbox.os, "listdir", lambda folder: [*listed(folder), f"{1:020d}.5.{kind}.u.json"])
+        new = leave(collected=NOW + 2, kind=kind)
 
     assert waiting(directory) == [gone, stays, new]
 
@@ -228,24 +229,25 @@ def test_of_a_runs_heartbeats_only_the_newest_waits(directory, leave):
 
 
 @pytest.mark.parametrize("code", [errno.ENOSPC, errno.EROFS, errno.EDQUOT, errno.EIO])
-@pytest.mark.parametrize("call", ["write", "replace", "open", "mkdir"])
+@pytest.mark.parametrize("call", ["mkdir", "open", "draft", "write", "replace"])
 def test_a_disk_that_can_not_take_it_leaves_nothing_behind(directory, monkeypatch, call, code):
-    """No draft and no descriptor."""
-    if call == "mkdir":
-        make = line.os.mkdir
+    """No draft and no descriptor, whether the directory, the draft, its content or its name is what fails."""
     before = len(os.listdir("/proc/self/fd"))
+    name = "open" if call == "draft" else call
+    real = getattr(os, name)
 
-    def fail(*_, **__):
+    def fail(*arguments, **more):
+        if call == "draft" and not arguments[1] & os.O_CREAT:
+            return real(*arguments, **more)
         raise OSError(code, "made to fail")
 
     with monkeypatch.context() as patch:
-        patch.setattr(outbox.os, call, fail)
-        with pytest.raises(OSError, match="made to fail"):
+        patch.setattr(outbox.os, name, fail)
+        with pytest.raises(OSError, match="made to fail") as caught:
             put(directory, VALUES, collected=NOW, kind="report", run="u")
     left = box(directory) if os.path.exists(os.path.join(directory, "usage_outbox")) else []
 
-    assert (left, len(os.listdir("/proc/self/fd"))) == ([], before)
-    assert call != "mkdir" or line.os.mkdir is make
+    assert (caught.value.errno, left, len(os.listdir("/proc/self/fd"))) == (code, [], before)
 
 
 def test_where_locks_do_not_work_an_entry_is_taken_over_after_a_lease(directory, leave, monkeypatch):
@@ -287,6 +289,8 @@ def test_the_depth_is_told_with_the_oldests_time(directory, leave):
 CLAIM_ALL = """
 import sys, time
 from otel_usage.outbox import claim, waiting
+print("ready", flush=True)
+sys.stdin.readline()
 while names := waiting(sys.argv[1]):
     for name in names:
         entry = claim(sys.argv[1], name)
@@ -336,9 +340,15 @@ def test_no_id_that_an_app_passes_leads_out_of_the_outbox(directory, leave, run)
 
 
 def test_many_processes_claim_each_entry_exactly_once(directory, leave):
-    """None is sent twice, none is forgotten."""
+    """Side by side: none is sent twice, none is forgotten."""
     names = [leave(collected=NOW + n, run=f"u{n}") for n in range(60)]
-    children = [subprocess.Popen([sys.executable, "-c", CLAIM_ALL, directory], stdout=subprocess.PIPE, text=True) for _ in range(4)]
-    claimed = [name for child in children for name in child.communicate(timeout=60)[0].split()]
+    children = [subprocess.Popen([sys.executable, "-c", CLAIM_ALL, directory], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+                for _ in range(4)]  # fmt: skip
+    ready = [child.stdout.readline() for child in children]
+    for child in children:
+        print(file=child.stdin, flush=True)
+    claimed = [child.communicate(timeout=60)[0].split() for child in children]
 
-    assert sorted(claimed) == names
+    assert (ready, [child.returncode for child in children]) == (["ready\n"] * 4, [0] * 4)
+    assert sorted(name for found in claimed for name in found) == names
+    assert len([found for found in claimed if found]) > 1

@@ -1,6 +1,5 @@
 """For any facts in any configuration: nothing raises, nothing undeclared leaves, and the file and OTLP say the same."""
 
-import contextlib
 import json
 import math
 import string
@@ -48,7 +47,8 @@ VARIABLES = st.sampled_from("""
     MYENGINE_CONFIG_ROOT XDG_CONFIG_HOME MYENGINE_USAGE_STATS_SERVER MYENGINE_USAGE_SOURCE MYENGINE_USAGE_RUN OTEL_EXPORTER_OTLP_ENDPOINT
     OTEL_EXPORTER_OTLP_TRACES_ENDPOINT OTEL_EXPORTER_OTLP_PROTOCOL OTEL_TRACES_EXPORTER HTTPS_PROXY https_proxy ALL_PROXY NO_PROXY CI
 """.split())
-SETTINGS = st.dictionaries(VARIABLES, TEXT | st.sampled_from(["otlp", "none", "project,otlp", "http://127.0.0.1:4318", "grpc", "/nonexistent"]), max_size=4)
+WORDS = ("otlp", "none", "project,otlp", "http://127.0.0.1:4318", "https://me:secret@stats.example.org/?key=secret", "grpc", "/nonexistent")
+SETTINGS = st.dictionaries(VARIABLES, TEXT | st.sampled_from(WORDS), max_size=4)
 
 
 class Kept:
@@ -74,17 +74,27 @@ def leaving(report):
 
 
 @pytest.mark.soak
-@given(SETTINGS)
-def test_any_setting_is_decided(environ):
+def test_any_setting_is_decided():
     """Consent, destination and proxy: an answer or the error that stands for one, never another."""
-    mode = decide("myengine", environ).mode
-    destinations = resolve(APP, environ, endpoint=APP.endpoint)
+    met = set()
 
-    assert mode in MODES
-    for destination in destinations:
-        assert (destination.kind in ("project", "otlp"), "@" not in destination.key.partition("//")[2].partition("/")[0]) == (True, True)
-        with contextlib.suppress(ProxyError, ValueError):
-            assert isinstance(choose(destination.url, environ), Proxy | None)
+    @given(SETTINGS)
+    def decided(environ):
+        mode = decide("myengine", environ).mode
+        met.add(mode)
+        for destination in resolve(APP, environ, endpoint=APP.endpoint):
+            met.add(destination.kind)
+            assert "secret" not in destination.key
+            try:
+                proxy = choose(destination.url, environ)
+            except (ProxyError, ValueError) as error:
+                met.add(type(error))
+            else:
+                met.add(type(proxy))
+
+    decided()
+
+    assert met - {ValueError} == {*MODES, "project", "otlp", Proxy, type(None), ProxyError}
 
 
 @pytest.mark.soak
@@ -116,15 +126,35 @@ def test_any_facts_are_reported_as_declared_or_not_at_all(declared, undeclared, 
     assert leaving(Report(APP, {**known, **only_over_otlp})) == sent
 
 
-ROWS = st.lists(st.tuples(TEXT, st.sampled_from([str, int, float, bool, dict, None])), max_size=3)
+def or_any(*plausible):
+    """Return values that an adopter would write, and now and then others."""
+    return st.sampled_from([True] * 9 + [False]).flatmap(lambda fits: st.sampled_from(plausible) if fits else TEXT | PLAIN)
+
+
+ROWS = st.lists(st.tuples(or_any("quantization", "batch", "uuid"), st.sampled_from([str, int, float, bool, dict, None])), max_size=3)
 
 
 @pytest.mark.soak
-@given(TEXT | st.sampled_from(["myengine", "service"]), PLAIN, PLAIN, ROWS, TEXT, TEXT)
-def test_a_declaration_is_taken_or_refused_with_a_reason(name, version, endpoint, facts, wire, context):
-    """Whatever an adopter writes is an App, or a ValueError or TypeError that says why; never another error."""
-    with contextlib.suppress(ValueError, TypeError):
-        app = App(name, version=version, endpoint=endpoint, wire=wire, contexts=[context],
-                  facts=[Fact(key, kind, why="because") for key, kind in facts])  # fmt: skip
+def test_a_declaration_is_taken_or_refused_with_a_reason():
+    """Whatever an adopter writes is an App of just that, or a ValueError or TypeError that says why; never another error."""
+    made, refused = [], []
 
-        assert app.name == name
+    @given(or_any("myengine", "sglang", "service"), PLAIN, or_any("https://stats.example.org", None), ROWS, or_any("otlp", "json"), or_any("LIBRARY"))
+    def declare(name, version, endpoint, facts, wire, context):
+        try:
+            app = App(name, version=version, endpoint=endpoint, wire=wire, contexts=[context],
+                      facts=[Fact(key, kind, why="because") for key, kind in facts])  # fmt: skip
+        except (ValueError, TypeError) as error:
+            refused.append(str(error))
+            return
+        made.append(app)
+
+        assert (app.name, app.endpoint, app.wire, app.contexts[1:]) == (name, endpoint, wire, (context,))
+        assert [(fact.key, fact.type) for fact in app.facts] == facts
+        assert {key for key, _ in facts} <= set(app.report_keys)
+
+    declare()
+
+    assert "" not in refused
+    assert min(len(made), len(refused)) >= 20
+    assert max(len(app.facts) for app in made) >= 1
