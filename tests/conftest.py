@@ -6,6 +6,7 @@ import _thread
 import atexit
 import contextlib
 import os
+import signal
 import subprocess
 import sys
 import textwrap
@@ -56,6 +57,8 @@ def _refuse_the_world(event, arguments):
 
 
 sys.addaudithook(_refuse_the_world)
+# A run in the background ignores interrupts, and so would every child that a test means to interrupt.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def _start_measured(function, arguments, start=_thread.start_new_thread):
@@ -84,6 +87,8 @@ BEFORE = _left_at_home()
 def pytest_sessionfinish(session, exitstatus):
     """Fail a run that skipped a test, since what it needs is missing, or that left a file in the real home."""
     reporter = session.config.pluginmanager.get_plugin("terminalreporter")
+    if reporter is None:  # a worker's; the process that started it looks at them all
+        return
     left = [str(path) for path, changed in _left_at_home().items() if BEFORE.get(path) != changed]
     if left:
         reporter.write_line(f"left in the real home: {', '.join(left)}", red=True)

@@ -21,7 +21,10 @@ SOURCES = {path: ast.parse(path.read_text(encoding="utf-8")) for path in PACKAGE
 
 def strings(tree):
     """Return every string of a module."""
-    return [node.value for node in ast.walk(tree) if isinstance(node, ast.Constant) and isinstance(node.value, str)]
+    return {node.value for node in ast.walk(tree) if isinstance(node, ast.Constant) and isinstance(node.value, str)}
+
+
+STRINGS = {path: strings(tree) for path, tree in SOURCES.items()}
 
 
 def names(tree):
@@ -59,18 +62,18 @@ def test_imports_flow_one_way():
 def test_each_attribute_of_the_built_in_table_is_named_in_one_place():
     """One fact, one row: its attribute's name stands in the table and nowhere else."""
     attributes = {a.name for fact in (*HARDWARE, UPTIME) for a in fact.attributes("x")}
-    places = {name: [path.name for path, tree in SOURCES.items() if name in strings(tree)] for name in attributes}
+    places = {name: [path.name for path, found in STRINGS.items() if name in found] for name in attributes}
 
     assert places == {name: ["table.py"] for name in attributes}
 
 
 def test_each_detected_fact_has_one_detector():
     """Each key of the hardware stands in one file of `detect/`, and all that such a file yields is such a key."""
-    files = {path.name: tree for path, tree in SOURCES.items() if path.parent.name == "detect" and path.name != "__init__.py"}
+    files = [path for path in SOURCES if path.parent.name == "detect" and path.name != "__init__.py"]
     keys = {fact.key for fact in HARDWARE if fact.key != "uuid" and not fact.key.startswith("detect_")}
-    yielded = {found.value.elts[0].value for tree in files.values() for found in ast.walk(tree)
+    yielded = {found.value.elts[0].value for path in files for found in ast.walk(SOURCES[path])
                if isinstance(found, ast.Yield) and isinstance(found.value, ast.Tuple) and isinstance(found.value.elts[0], ast.Constant)}  # fmt: skip
-    places = {key: [name for name, tree in files.items() if key in strings(tree)] for key in keys}
+    places = {key: [path.name for path in files if key in STRINGS[path]] for key in keys}
 
     assert {key: found for key, found in places.items() if len(found) != 1} == {}
     assert yielded - keys == set()

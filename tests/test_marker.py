@@ -181,12 +181,15 @@ def test_two_runs_side_by_side_both_report(reports, home):
 @pytest.mark.parametrize(
     ("value", "marked"),
     [("", False), ("x", False), ("a:b:c", False), ("a:1", False), ("a:999999999:5", False), ("a:0:0", True), ("a:1:wrong", False),
-     (f"a:{os.getpid()}:{start_time(os.getpid())}", True), (f"a:{os.getppid()}:{start_time(os.getppid())}", True),
-     (f"a:{os.getpid()}:7", False), ("a:²:b", False), ("a:٣:b", False), ("a:-1:b", False), (f"a:{'9' * 5000}:b", False), ("a:\udcff:b", False)],
+     ("a:{own}", True), ("a:{parents}", True), ("a:{pid}:7", False), ("a:²:b", False), ("a:٣:b", False), ("a:-1:b", False),
+     (f"a:{'9' * 5000}:b", False), ("a:\udcff:b", False)],
 )  # fmt: skip
 def test_a_mark_is_heeded_while_its_process_lives_and_is_an_ancestor(value, marked):
     """By its number and start time together: numbers are used again."""
-    assert is_marked("myengine", {"MYENGINE_USAGE_RUN": value}) is marked
+    own, parents = (f"{pid}:{start_time(pid)}" for pid in (os.getpid(), os.getppid()))
+    mark = value.format(own=own, parents=parents, pid=os.getpid())
+
+    assert is_marked("myengine", {"MYENGINE_USAGE_RUN": mark}) is marked
 
 
 def test_the_mark_is_random_and_never_the_reports_id(home):
@@ -292,7 +295,7 @@ def hammer():
     while not done.is_set():
         usage.report()
         usage.set_runtime()
-thread = threading.Thread(target=hammer)
+thread = threading.Thread(target=hammer, daemon=True)
 thread.start()
 for _ in range({forks}):
     pid = os.fork()
