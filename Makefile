@@ -15,7 +15,7 @@ test: lint $(TOOLS)/otelcol-usage $(TOOLS)/jaeger $(TOOLS)/kafka  # all checks a
 
 .PHONY: unit
 unit: $(VENV)/test  # the quick part, for the daily loop
-	$(BIN)/pytest -m "not slow"
+	$(BIN)/pytest -m "not slow" --numprocesses logical --maxprocesses 8 --dist worksteal
 
 .PHONY: soak
 soak: $(VENV)/test  # what has a size, in that of the contract: takes most of an hour

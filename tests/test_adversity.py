@@ -120,7 +120,7 @@ HAMMER = """
 import os, threading
 over = threading.Event()
 def write():
-    while not over.is_set():
+    while not over.wait(0.0002):
         for number in {closed}:
             try:
                 os.write(number, b"OF THE HOST")
@@ -280,6 +280,7 @@ while time.monotonic() < end and (len(masks) < 2 or not masks[max(masks)]):  # u
         if not mask >> 32 & 1:  # else it is being made: the C library blocks its own signals meanwhile
             masks[int(thread)] = mask
 mine = masks.pop(os.getpid())
+assert masks, "no thread of ours was seen"
 usage.flush(20)
 signal.setitimer(signal.ITIMER_REAL, 0)
 assert mine == 0 and alarms and signal.pthread_sigmask(signal.SIG_BLOCK, []) == before

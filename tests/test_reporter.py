@@ -195,7 +195,7 @@ def test_a_report_that_could_not_be_made_is_made_later(monkeypatch, lines):
     def detect(_known):
         for error in detections:
             raise error
-        return Detection({})
+        return Detection({"host": lambda: iter(())})
 
     monkeypatch.setattr(job, "_detection", detect)
     monkeypatch.setattr(job, "FIRST_PAUSE", 0.02)
@@ -266,11 +266,14 @@ def test_a_run_beats_while_it_lasts_and_not_after_it_was_closed(lines):
 
 def test_without_an_interval_there_are_no_heartbeats():
     """It is 0 then."""
-    with UsageReporter(APP, heartbeat=0) as usage:
-        usage.report()
-        usage.flush()
+    planned = {}
+    for interval in (0, 600):
+        with UsageReporter(APP, heartbeat=interval) as usage:
+            usage.report(force=True)
+            usage.flush()
+            planned[interval] = len(usage._run._worker._due)
 
-    assert usage._run._worker._due == []
+    assert planned == {0: 0, 600: 1}
 
 
 LAST = """
