@@ -4,6 +4,10 @@ VENV := .venv
 BIN := $(VENV)/bin
 TOOLS := .cache/bin
 VLLM := .cache/vllm
+MATRIX := .cache/matrix
+OLDEST_PYTHON ?= python3.10
+NEWEST_PYTHON ?= python3.13
+QUICK := -m "not slow" --numprocesses logical --maxprocesses 8 --dist worksteal
 
 .PHONY: report
 report: $(VENV)/main  # make a real report of this machine, and show where it is
@@ -15,7 +19,12 @@ test: lint $(TOOLS)/otelcol-usage $(TOOLS)/jaeger $(TOOLS)/kafka  # all checks a
 
 .PHONY: unit
 unit: $(VENV)/test  # the quick part, for the daily loop
-	$(BIN)/pytest -m "not slow" --numprocesses logical --maxprocesses 8 --dist worksteal
+	$(BIN)/pytest $(QUICK)
+
+.PHONY: test-matrix
+test-matrix: $(MATRIX)/oldest/ready $(MATRIX)/newest/ready  # the quick part with the oldest Python and OpenTelemetry, and with the newest
+	$(MATRIX)/oldest/bin/pytest $(QUICK)
+	$(MATRIX)/newest/bin/pytest $(QUICK)
 
 .PHONY: soak
 soak: $(VENV)/test  # what has a size, in that of the contract: takes most of an hour
@@ -72,6 +81,17 @@ $(VENV)/main: $(VENV)/bin/python pyproject.toml
 $(VENV)/test: $(VENV)/bin/python pyproject.toml
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[test]'
 	@touch $@ $(VENV)/main
+
+$(MATRIX)/oldest/ready: pyproject.toml
+	@$(OLDEST_PYTHON) -m venv $(MATRIX)/oldest
+	@$(MATRIX)/oldest/bin/pip install --quiet --disable-pip-version-check --editable '.[test-any]' \
+		'opentelemetry-api==1.27.*' 'opentelemetry-sdk==1.27.*' 'opentelemetry-exporter-otlp==1.27.*'
+	@touch $@
+
+$(MATRIX)/newest/ready: pyproject.toml
+	@$(NEWEST_PYTHON) -m venv $(MATRIX)/newest
+	@$(MATRIX)/newest/bin/pip install --quiet --disable-pip-version-check --upgrade --editable '.[test]'
+	@touch $@
 
 $(TOOLS)/otelcol-usage: collector-config/builder.yaml
 	@.ci/tools otelcol

@@ -9,6 +9,7 @@ from myengine_app import APP
 from opentelemetry.exporter.otlp.proto.common.trace_encoder import encode_spans
 from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import TracerProvider
+from releases import OLDEST
 
 from otel_usage.consent import decide
 from otel_usage.destination import Destination, resolve
@@ -37,14 +38,19 @@ def export():
 @pytest.mark.parametrize("status", [429, 502, 503, 504])
 @pytest.mark.parametrize("disabled", [True, False])
 def test_one_call_makes_one_attempt_over_http(export, receiver, monkeypatch, status, disabled):
-    """Retrying is not the stock exporter's: it needs a fresh decision, whether the host hears its log or not."""
+    """Retrying is not the stock exporter's: it needs a fresh decision, whether the host hears its log or not.
+
+    The oldest stock exporter is stopped by its log alone; without, it waits for a second before it is.
+    """
     receiver.reply = (status, {"retry-after": "1"}, b"")
     monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", receiver.url)
-    logging.getLogger("opentelemetry.exporter.otlp.proto.http.trace_exporter").disabled = disabled
+    monkeypatch.setattr(logging.getLogger("opentelemetry.exporter.otlp.proto.http.trace_exporter"), "disabled", disabled)
     start = time.monotonic()
     outcome = export()
+    took = time.monotonic() - start
 
-    assert (outcome, len(receiver.received), time.monotonic() - start < 1) == ((False, True, f"not accepted ({status})"), 1, True)
+    assert (outcome, len(receiver.received)) == ((False, True, f"not accepted ({status})"), 1)
+    assert took < (2 if OLDEST and disabled else 1)
 
 
 def test_a_refusal_is_told_with_its_code(export, receiver, monkeypatch):
@@ -70,8 +76,10 @@ def test_a_dead_collector_is_told_soon(export, monkeypatch, protocol):
     monkeypatch.setenv("OTEL_EXPORTER_OTLP_PROTOCOL", protocol)
     start = time.monotonic()
     ok, again, detail = export(timeout=3)
+    took = time.monotonic() - start
 
-    assert (ok, again, time.monotonic() - start < 3) == (False, True, True)
+    assert (ok, again) == (False, True)
+    assert took < 3
     assert detail in ("not accepted: no connection or no answer in time", "not accepted (UNAVAILABLE)")
 
 
@@ -103,7 +111,8 @@ def test_compression_and_headers_are_the_operators(export, receiver, monkeypatch
 @pytest.mark.parametrize(
     ("protocol", "name", "error"),
     [
-        ("http/protobuf", "OTEL_PYTHON_EXPORTER_OTLP_HTTP_CREDENTIAL_PROVIDER", "RuntimeError"),
+        # The oldest knows no such setting: it fails at the collector, which is not there.
+        ("http/protobuf", "OTEL_PYTHON_EXPORTER_OTLP_HTTP_CREDENTIAL_PROVIDER", "ConnectionError" if OLDEST else "RuntimeError"),
         ("grpc", "OTEL_EXPORTER_OTLP_COMPRESSION", "InvalidCompressionValueException"),
     ],
 )
