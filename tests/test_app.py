@@ -33,6 +33,7 @@ def test_every_root_namespace_of_the_installed_conventions_is_reserved():
             roots |= {v.partition(".")[0] for k, v in found.items() if k.isupper() and isinstance(v, str)}
 
     assert roots - RESERVED == set()
+    assert {"service", "host", "gen_ai", "http"} <= roots
 
 
 @pytest.mark.parametrize(

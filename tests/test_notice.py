@@ -65,7 +65,8 @@ def test_where_nothing_leaves_there_is_no_notice(report, home, caplog, monkeypat
         monkeypatch.setenv(name, value)
     report()
 
-    assert (caplog.records, (home / ".config/myengine/usage_notice").exists()) == ([], False)
+    assert caplog.records == []
+    assert not (home / ".config/myengine/usage_notice").exists()
 
 
 def test_nothing_of_it_reaches_the_terminal_by_default(run_python, receiver):

@@ -295,7 +295,7 @@ def test_without_an_outbox_it_waits_in_memory(gate, directory, receiver):
     first = made.attempt()
     receiver.reply = (200, PROTOBUF, b"")
 
-    assert (first, made.attempt(), made.attempt.__self__.name, len(receiver.received)) == (False, True, None, 2)
+    assert (first, made.attempt(), made.name, len(receiver.received)) == (False, True, None, 2)
 
 
 def test_two_wires_to_one_url_are_two_destinations():

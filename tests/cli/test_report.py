@@ -76,7 +76,7 @@ def test_a_projects_server_that_the_operator_named_gets_nothing_of_the_operators
     received = receiver.only
     content = received.request.SerializeToString() if encoding else received.body
 
-    assert (status, received.path, out.splitlines()[-1].endswith(": accepted (200)")) == (0, path, True)
+    assert (status, received.path, out.splitlines()[-1].rpartition(": ")[2]) == (0, path, "accepted (200)")
     assert sorted(header for header, _ in received.headers) == sorted(["content-length", "content-type", "host", "user-agent", *encoding])
     assert b"SECRET" not in str(received.headers).encode() + content
 
@@ -95,8 +95,10 @@ def test_a_dead_collector_is_said_so_and_the_line_is_there(shell, config, protoc
     """Within six seconds, with exit status 1."""
     start = time.monotonic()
     status, out, err = shell("report", OTEL_EXPORTER_OTLP_ENDPOINT="http://127.0.0.1:9", OTEL_EXPORTER_OTLP_PROTOCOL=protocol)
+    took = time.monotonic() - start
 
-    assert (status, err, time.monotonic() - start < 6) == (1, "", True)
+    assert (status, err) == (1, "")
+    assert took < 6
     assert re.match(r"sent      to http://127\.0\.0\.1:9\S*: not accepted", out.splitlines()[-1])
     assert (config / "usage_stats.json").exists()
 
@@ -164,8 +166,10 @@ def test_a_collector_that_does_not_end_its_answer_is_left_after_five_seconds(she
         threading.Thread(target=drip, daemon=True).start()
         start = time.monotonic()
         status, out, _ = shell("report", OTEL_EXPORTER_OTLP_ENDPOINT=f"http://127.0.0.1:{silent.getsockname()[1]}")
+        took = time.monotonic() - start
 
-    assert (status, time.monotonic() - start < 6) == (1, True)
+    assert status == 1
+    assert took < 6
     assert "no answer" in out.splitlines()[-1]
     assert (config / "usage_stats.json").exists()
 
@@ -193,7 +197,8 @@ def test_a_file_that_can_not_be_written_is_said_so_and_the_operators_collector_g
     make(config / "usage_stats.json")
     status, out, err = shell("report", OTEL_EXPORTER_OTLP_ENDPOINT=receiver.url)
 
-    assert (status, err, len(receiver.received), (config / "elsewhere").exists()) == (1, "", 1, False)
+    assert (status, err, len(receiver.received)) == (1, "", 1)
+    assert not (config / "elsewhere").exists()
     assert out.splitlines()[-2:] == [
         f"recorded  NOT: {config}/usage_stats.json can't be written",
         f"sent      to {receiver.url}/v1/traces: accepted",
@@ -221,7 +226,9 @@ def test_what_two_destinations_get_can_not_be_joined(shell, receiver, grpc_recei
     uuids = {line["uuid"], project.pop("service.instance.id"), own.pop("service.instance.id")}
 
     assert (project, span.name) == (own, own_span.name)
-    assert [len(uuids), span.trace_id == own_span.trace_id, span.span_id == own_span.span_id] == [2, False, False]
+    assert len(uuids) == 2
+    assert span.trace_id != own_span.trace_id
+    assert span.span_id != own_span.span_id
 
 
 def test_it_is_a_run_of_its_own(shell, receiver, monkeypatch):
@@ -239,7 +246,8 @@ def test_an_adopters_endpoint_is_not_the_command_lines(shell, config):
     """Nor may a chosen exporter make it so: only what the operator names is sent to."""
     status, out, _ = shell("report", "--json", OTEL_USAGE_EXPORTER="project")
 
-    assert (status, json.loads(out)["deliveries"], (config / "usage_stats.json").exists()) == (0, [], True)
+    assert (status, json.loads(out)["deliveries"]) == (0, [])
+    assert (config / "usage_stats.json").exists()
 
 
 @pytest.mark.parametrize("off", [False, True])
@@ -411,7 +419,7 @@ def test_a_preview_says_where_nothing_of_it_would_be_sent(command, monkeypatch):
     monkeypatch.setenv("VLLM_NO_USAGE_STATS", "1")
     status, out, err = command("preview", "--format", "json")
 
-    assert (status, list(json.loads(out)) == KEYS) == (0, True)
+    assert (status, list(json.loads(out))) == (0, KEYS)
     assert err == "Nothing of this would be recorded or sent: vllm reports are off, because VLLM_NO_USAGE_STATS is '1'.\n"
 
 
@@ -428,7 +436,8 @@ def test_a_preview_needs_no_pipeline(command, monkeypatch):
     monkeypatch.setenv("OTEL_SDK_DISABLED", "true")
     status, out, err = command("preview", "--format", "otlp")
 
-    assert (status, list(json.loads(out)), "reports are off" in err) == (0, ["resourceSpans"], True)
+    assert (status, list(json.loads(out))) == (0, ["resourceSpans"])
+    assert "reports are off" in err
 
 
 def test_an_sdk_that_can_not_be_loaded_is_one_line(shell):

@@ -80,7 +80,8 @@ def test_for_programs_it_prints_json(broken, shell):
         "app": "vllm", "verdict": "nothing", "unwatched": [], "would_delete": 0,
         "checks": {"opted out by DO_NOT_TRACK": [], "opted out by a do_not_track file": []},
     }  # fmt: skip
-    assert (failed["verdict"], "a thread is started" in failed["checks"]["opted out by DO_NOT_TRACK"]) == ("something", True)
+    assert failed["verdict"] == "something"
+    assert "a thread is started" in failed["checks"]["opted out by DO_NOT_TRACK"]
 
 
 def test_it_needs_a_place_of_its_own(command, monkeypatch):
@@ -114,7 +115,7 @@ def test_in_a_command_a_broken_gate_is_noticed_too_and_does_nothing(broken, home
     status, out, _ = broken("--", sys.executable, "-c", REPORTS)
 
     assert (status, out.splitlines()[-1]) == (1, "OFF DOES SOMETHING: please report this as a bug.")
-    assert [act for act in ("a thread is started",) if act not in out] == []
+    assert "a thread is started" in out
     assert snapshot(home) == {}
 
 

@@ -148,7 +148,8 @@ def test_a_hostile_server_costs_little_and_nothing_counts_as_delivered(world, re
     ledger = [json.loads(line)["ok"] for line in (directory / "usage_deliveries.json").read_text().splitlines()]
 
     assert len(receiver.received) == 1
-    assert (seconds < MOST_SECONDS, grown < MOST_BYTES) == (True, True), (seconds, grown)
+    assert seconds < MOST_SECONDS
+    assert grown < MOST_BYTES
     assert [len(other.requests) for other in world.elsewhere] == [0] * len(world.elsewhere)
     assert ledger == [False]
     assert (taken, len(list((directory / "usage_outbox").iterdir()))) == ((False, 1) if kind in WAITS else (True, 0))
@@ -164,5 +165,7 @@ def test_a_server_that_says_nothing_does_not_delay_the_end(serve, silence, varia
     environment = {**os.environ, variable: serve(silence).url.removesuffix("/v1/traces")}
     start = time.monotonic()
     done = subprocess.run([sys.executable, "-c", ENDS.format(wait=wait)], env=environment, capture_output=True, text=True, timeout=60, check=False)
+    took = time.monotonic() - start
 
-    assert (done.returncode, done.stdout, done.stderr, time.monotonic() - start < wait + 4) == (0, "1\n", "", True)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "1\n", "")
+    assert took < wait + 4

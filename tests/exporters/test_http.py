@@ -158,7 +158,9 @@ def test_an_endless_reply_is_read_for_64_kib(serve, endless):
     _, most = tracemalloc.get_traced_memory()
     tracemalloc.stop()
 
-    assert (said, took < 2, most < 2 * 2**20) == ("the answer is larger than 64 KiB", True, True)
+    assert said == "the answer is larger than 64 KiB"
+    assert took < 2
+    assert most < 2 * 2**20
 
 
 def drip(text, pause=0.05):
@@ -181,14 +183,16 @@ def test_a_reply_that_drips_ends_at_the_deadline(serve, text):
     """It is one deadline for all, not one for each read."""
     said, took = failure(serve(drip(text, 0.02)).url, timeout=0.4)
 
-    assert (said, took < 1) == ("no answer in time", True)
+    assert said == "no answer in time"
+    assert took < 1
 
 
 def test_a_server_that_says_nothing_ends_at_the_deadline(serve):
     """It accepts, and that is all."""
     said, took = failure(serve(lambda connection: connection.recv(1)).url, timeout=0.3)
 
-    assert (said, took < 1) == ("no answer in time", True)
+    assert said == "no answer in time"
+    assert took < 1
 
 
 def test_a_server_that_does_not_accept_ends_at_the_deadline():
@@ -202,7 +206,8 @@ def test_a_server_that_does_not_accept_ends_at_the_deadline():
             waiting.connect_ex(server.getsockname())
         said, took = failure(f"http://127.0.0.1:{server.getsockname()[1]}", timeout=0.3)
 
-    assert (said, took < 1) == ("no answer in time", True)
+    assert said == "no answer in time"
+    assert took < 1
 
 
 def test_a_server_that_does_not_read_ends_at_the_deadline(serve, silence):
@@ -219,7 +224,8 @@ def test_a_closed_port_is_refused_at_once():
     """Nobody is there."""
     said, took = failure("http://127.0.0.1:9")
 
-    assert (said, took < 1) == ("connection refused", True)
+    assert said == "connection refused"
+    assert took < 1
 
 
 @pytest.mark.parametrize("after", [0, 1, 5, 9, 12, 17, 20, 37, 38, 39, 40, 41, 60, 199])
@@ -240,7 +246,8 @@ def test_a_look_up_that_hangs_ends_at_the_deadline(monkeypatch):
     said, took = failure("https://stats.example.org", timeout=0.3)
     release.set()
 
-    assert (said, took < 1) == ("no answer in time", True)
+    assert said == "no answer in time"
+    assert took < 1
 
 
 def test_a_name_that_is_not_found_is_said_to_be_so(monkeypatch):
@@ -408,9 +415,12 @@ def test_a_server_that_the_operators_authority_vouches_for_is_trusted(serve, tls
 def test_no_keys_are_written_where_the_host_asks_for_them(serve, tls, trusted, monkeypatch, tmp_path):
     """SSLKEYLOGFILE is the host's, not ours."""
     monkeypatch.setenv("SSLKEYLOGFILE", str(tmp_path / "keys"))
-    reply_to(f"https://localhost:{serve(tls=tls('localhost')).port}/")
+    status = reply_to(f"https://localhost:{serve(tls=tls('localhost')).port}/")[0]
+    ours = [path.name for path in tmp_path.iterdir() if path.name == "keys"]
+    ssl.create_default_context()  # as a host's library does
 
-    assert not (tmp_path / "keys").exists()
+    assert (status, ours) == (200, [])
+    assert (tmp_path / "keys").exists()
 
 
 PAST = dt.datetime(2020, 1, 1, tzinfo=dt.timezone.utc)
@@ -480,7 +490,8 @@ def test_a_tls_handshake_that_hangs_ends_at_the_deadline(serve, silence):
     """It counts against the one deadline."""
     said, took = failure(f"https://localhost:{serve(silence, reads=False).port}/", timeout=0.3)
 
-    assert (said, took < 1) == ("no answer in time", True)
+    assert said == "no answer in time"
+    assert took < 1
 
 
 def open_sockets():
@@ -507,22 +518,23 @@ def test_nothing_stays_open(serve, tls):
     assert open_sockets() - before == set()
 
 
-@settings(max_examples=60)
-@given(
-    st.one_of(
-        st.binary(max_size=200),
-        st.lists(
-            st.sampled_from([b"HTTP/1.1 ", b"200", b" OK", b"\r\n", b"content-length: 3", b"transfer-encoding: chunked",
-                             b"\r\n\r\n", b"3", b"abc", b"0", b":", b"\xff"]), max_size=15,
-        ).map(b"".join),
-    )
-)  # fmt: skip
-def test_whatever_a_server_sends_is_a_reply_or_a_failure(serve, answer):
-    """For any bytes: a status, or one line that says why not; never another exception, never a hang."""
-    try:
-        status, said = reply_to(serve(answer).url, timeout=2)[0], ""
-    except ExchangeError as error:
-        status, said = 999, str(error)
+PIECES = st.sampled_from([b"content-length: 3", b"transfer-encoding: chunked", b"\r\n", b"\r\n\r\n", b"3", b"abc", b"0", b":", b"\xff"])
+HEADS = st.sampled_from([b"HTTP/1.1 200 OK\r\n", b"HTTP/1.1 503 No\r\n", b"HTTP/1.1 ", b"200", b""])
+ANSWERS = st.binary(max_size=200) | st.tuples(HEADS, st.lists(PIECES, max_size=15).map(b"".join)).map(b"".join)
 
-    assert 200 <= status <= 999
-    assert said in ("", "the answer is not HTTP", "the connection was closed before the end of the answer")
+
+def test_whatever_a_server_sends_is_a_reply_or_a_failure(serve):
+    """For any bytes: a status, or one line that says why not; never another exception, never a hang."""
+    met = set()
+
+    @settings(max_examples=60)
+    @given(ANSWERS)
+    def meet(answer):
+        try:
+            met.add(reply_to(serve(answer).url, timeout=2)[0])
+        except ExchangeError as error:
+            met.add(str(error))
+
+    meet()
+
+    assert met == {200, 503, "the answer is not HTTP", "the connection was closed before the end of the answer"}

@@ -90,7 +90,8 @@ def test_the_first_process_reports_every_fact_under_the_true_context(vllm, repor
     (report,) = reported()
     assert {key: report[key] for key in (*FACTS, "context")} == {**FACTS, "context": "OPENAI_API_SERVER"}
     assert report["env_var_json"] == json.dumps(dict.fromkeys(fact.key for fact in VARIABLES))
-    assert (report["vllm_version"] in SHAPES, vllm.work()) == (True, [])
+    assert report["vllm_version"] in SHAPES
+    assert vllm.work() == []
 
 
 def test_an_engine_started_without_a_context_has_an_unknown_one(vllm, reported):
@@ -116,14 +117,14 @@ def test_a_new_fact_is_dropped_and_counted_and_costs_no_other(vllm, reported):
     vllm.start()
 
     (report,) = reported()
-    assert ("moon_phase" in report, report["block_size"], vllm_plugin._reporter().dropped) == (False, 16, 1)
+    assert (report.get("moon_phase", "no such key"), report["block_size"], vllm_plugin._reporter().dropped) == ("no such key", 16, 1)
 
 
 def test_a_configuration_that_is_never_run_is_not_reported(vllm, reported):
     """Tools make some, only to look at them."""
     vllm.EngineArgs().create_engine_config(vllm.Context.LLM_CLASS)
 
-    assert (reported(), MARK in os.environ) == ([], False)
+    assert (reported(), os.environ.get(MARK)) == ([], None)
 
 
 def test_a_configuration_that_is_still_being_made_is_not_reported(vllm, reported):
@@ -181,7 +182,7 @@ def test_an_opt_out_that_vllm_does_not_understand_silences_its_own_reporter_too(
 
     vllm.start(vllm.Context.LLM_CLASS)
 
-    assert (vllm.asked, reported(), vllm.work(), MARK in os.environ) == (0, [], [], False)
+    assert (vllm.asked, reported(), vllm.work(), os.environ.get(MARK)) == (0, [], [], None)
 
 
 def test_what_vllm_itself_was_told_to_keep_is_not_reported(vllm, reported):
