@@ -3,7 +3,6 @@
 import base64
 import json
 import os
-import re
 import secrets
 import shutil
 import subprocess
@@ -12,6 +11,7 @@ from pathlib import Path
 
 import psutil
 import pytest
+from search import seen
 
 SUPPORT = Path(__file__).parent / "support"
 
@@ -147,7 +147,7 @@ def leaked(planted, tmp_path, receiver):
         kept = b"".join(path.read_bytes() for path in sorted(home.rglob(".config/**/*")) if path.is_file())
         sent = b"".join(_raw(received) for received in receiver.received)
         names = [name for name in secret if name not in ONLY_IN_THE_FILE]
-        return kept, sent, _found(kept, {name: secret[name] for name in names}), _found(sent, secret)
+        return kept, sent, seen(kept, {name: secret[name] for name in names}), seen(sent, secret)
 
     return run
 
@@ -184,24 +184,6 @@ def _raw(received):
     return f"{received.path}\r\n{headers}\r\n\r\n".encode() + received.body + received.request.SerializeToString()
 
 
-def _found(data, secret):
-    """Return the names of the secrets that are in the data: as text, in base64, in hexadecimal, as bytes."""
-    return {name for name, text in secret.items() if any(form in data for form in _forms(text))}
-
-
-def _forms(text):
-    plain = text.encode()
-    yield plain
-    for shift in range(3):  # base64 has three bytes in four letters, so that the text's place counts
-        yield base64.b64encode(b"\0" * shift + plain)[(0, 2, 3)[shift] : -4].rstrip(b"=")
-    yield plain.hex().encode()
-    yield plain.hex().upper().encode()
-    packed = re.sub(r"[:-]", "", text)
-    if re.fullmatch(r"([0-9a-f]{2}){6,}", packed):
-        yield bytes.fromhex(packed)
-        yield packed.encode()
-
-
 @pytest.mark.slow
 def test_no_secret_of_the_host_is_written_or_sent(leaked, planted):
     """In none of the forms, in no file of ours, no header and no body."""
@@ -211,7 +193,7 @@ def test_no_secret_of_the_host_is_written_or_sent(leaked, planted):
     assert kept.count(b'"myengine_version": "1.2.0"') >= 4  # two lines and two entries of the outbox
     assert sent.count(b"otel_usage.report") >= 2
     assert (in_files, in_requests) == (set(), set())
-    assert _found(kept, {name: planted[name] for name in ONLY_IN_THE_FILE}) == set(ONLY_IN_THE_FILE)
+    assert seen(kept, {name: planted[name] for name in ONLY_IN_THE_FILE}) == set(ONLY_IN_THE_FILE)
 
 
 @pytest.mark.slow
@@ -236,7 +218,7 @@ def test_a_secret_is_found_in_each_form(encode, shift):
     """Wherever it begins: a search that finds nothing must have been able to."""
     data = encode(b"x" * shift + b"canary0123456789" + b"y" * shift)
 
-    assert _found(data, {"it": "canary0123456789", "another": "canary9876543210"}) == {"it"}
+    assert seen(data, {"it": "canary0123456789", "another": "canary9876543210"}) == {"it"}
 
 
 def test_what_the_canaries_need_is_here():

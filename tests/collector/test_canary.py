@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import json
 import os
 import time
@@ -14,6 +13,7 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTrace
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2_grpc import TraceServiceStub
 from otlp import as_json, found
 from programs import CONFIG, fetch
+from search import seen
 
 from otel_usage import apps
 
@@ -46,12 +46,7 @@ class Secrets:
 
     def seen_in(self, data):
         """Return the places whose secrets are in some bytes: as text, in hexadecimal digits, or in base64."""
-        return {place for secret, place in self.places.items() if any(form in data for form in _forms(secret.encode()))}
-
-
-def _forms(secret):
-    shifted = (base64.b64encode(b"-" * shift + secret)[4 * (shift > 0) : -4] for shift in range(3))
-    return [secret, secret.hex().encode(), *shifted]
+        return {self.places[secret] for secret in seen(data, {secret: secret for secret in self.places})}
 
 
 def fill(message, secrets, path=""):

@@ -8,7 +8,8 @@ from collector import Collector
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2_grpc import TraceServiceStub
 from otlp import found, request
 from programs import CONFIG
-from sender import Relay, left
+from search import seen_below
+from sender import Relay
 
 pytestmark = pytest.mark.slow
 
@@ -33,12 +34,12 @@ def marks_left(tmp_path, start, config):
         with grpc.insecure_channel(f"127.0.0.1:{direct.port}") as channel:
             TraceServiceStub(channel).Export(request({}), metadata=tuple(FORWARDED.items()), timeout=10)
     waiting = [path for path in (folder / "queue").rglob("*") if b"otel_usage.report" in path.read_bytes()]
-    running = left(folder, *MARKS)
+    running = seen_below(folder, *MARKS)
     collector.kill()
 
     assert waiting, "no queue holds the reports"
     assert len(found(collector.requests)) == 2
-    return running | left(folder, *MARKS)
+    return running | seen_below(folder, *MARKS)
 
 
 def one_hop(tmp_path, *, metadata):

@@ -11,7 +11,8 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2_grpc import TraceS
 from otlp import found, request
 from programs import wait_for
 from refusals import REFUSALS, refusals
-from sender import Relay, left
+from search import seen_below
+from sender import Relay
 
 pytestmark = pytest.mark.slow
 
@@ -70,11 +71,11 @@ TRIED = {**REFUSALS, "report": 200, "junk": 400, "stalled": True, "too many open
 def test_nothing_of_a_client_is_in_any_file_whatever_is_refused(tmp_path, gateway, proxy):
     """Neither address, query, header nor name: not in nginx's directory, nor in the collector's queue, data or log."""
     answers = try_everything(gateway, proxy)
-    running, files = left(tmp_path, *MARKS), proxy.files
+    running, files = seen_below(tmp_path, *MARKS), proxy.files
     proxy.kill()
 
     assert answers == TRIED
-    assert running | left(tmp_path, *MARKS) == set()
+    assert running | seen_below(tmp_path, *MARKS) == set()
     assert len(found(gateway.requests)) == 2
     assert (files, proxy.log) == ({proxy.log_path}, "")
 
@@ -85,4 +86,4 @@ def test_same_marks_are_found_where_nginx_writes_of_its_requests(tmp_path, start
     answers = try_everything(gateway, proxy)
 
     assert answers == TRIED
-    assert left(tmp_path, *MARKS) == {CLIENT, QUERY, HEADERS["host"], HEADERS["referer"]}
+    assert seen_below(tmp_path, *MARKS) == {CLIENT, QUERY, HEADERS["host"], HEADERS["referer"]}

@@ -1,10 +1,8 @@
-"""Clients at an address of one's own, and whether that address, or a secret, has been left in a file."""
+"""Clients at an address of one's own."""
 
 from __future__ import annotations
 
-import base64
 import contextlib
-import ipaddress
 import socket
 import threading
 
@@ -53,20 +51,3 @@ class Relay:
             thread.join(10)
         for one in self._sockets:
             one.close()
-
-
-def left(directory, *marks):
-    """Return those marks that stand in a file below a directory: addresses or secrets, in any form of theirs."""
-    contents = [path.read_bytes() for path in directory.rglob("*") if path.is_file()]
-    return {mark for mark in marks if any(form in content for content in contents for form in _forms(mark))}
-
-
-def _forms(mark):
-    """Return a mark as text, and an address as the bytes that IPv6 ends with too, or else a secret in base64."""
-    plain = mark.encode()
-    try:
-        packed = ipaddress.ip_address(mark).packed
-    except ValueError:
-        shifted = [base64.b64encode(bytes(shift) + plain)[shift + 1 : -4] for shift in range(3)]
-        return [plain, plain.hex().encode(), *shifted]
-    return [plain, packed, packed.hex().encode()]
