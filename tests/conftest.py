@@ -5,6 +5,7 @@ from __future__ import annotations
 import _thread
 import atexit
 import contextlib
+import json
 import os
 import signal
 import subprocess
@@ -117,6 +118,28 @@ def home(tmp_path, monkeypatch):
     end = time.monotonic() + 10
     while any(run._worker._alive for run in runs) and time.monotonic() < end:
         time.sleep(0.001)  # what it still writes belongs into this test's home
+
+
+@pytest.fixture
+def lines(home):
+    """Read the local file of an app, line by line; each must be an object."""
+
+    def read(app="myengine"):
+        path = home / ".config" / app / "usage_stats.json"
+        return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
+
+    return read
+
+
+@pytest.fixture
+def environ(monkeypatch):
+    """Set the variables that a test names."""
+
+    def set_all(variables):
+        for name, value in variables.items():
+            monkeypatch.setenv(name, value)
+
+    return set_all
 
 
 @pytest.fixture

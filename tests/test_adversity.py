@@ -1,6 +1,5 @@
 """The host's environment as an adversary: whatever it is like, the host runs as without us, and the report arrives."""
 
-import json
 import os
 import subprocess
 import sys
@@ -83,13 +82,13 @@ VALUES = ("USER", "LANG", "LC_ALL", "TMPDIR", "CI", "RUNPOD_DC_ID", "CUDA_VISIBL
 
 
 @pytest.mark.slow
-def test_values_that_are_no_utf_8_change_nothing(host, receiver, home):
+def test_values_that_are_no_utf_8_change_nothing(host, receiver, lines):
     """Each variable that something looks at has one, and the report is written and taken all the same."""
     done = host(REPORT + END, **dict.fromkeys(VALUES, b"k=\xff\xfe\x80"))
-    (line,) = (home / ".config/myengine/usage_stats.json").read_text().splitlines()
+    (line,) = lines()
 
     assert (done, len(receiver.received)) == (UNTOUCHED, 1)
-    assert json.loads(line)["context"] == "API_SERVER"
+    assert line["context"] == "API_SERVER"
 
 
 @pytest.mark.parametrize("name", ["HOME", "XDG_CONFIG_HOME", "MYENGINE_CONFIG_ROOT"])
@@ -108,12 +107,12 @@ def test_a_directory_whose_name_is_no_utf_8_is_as_good_as_any(host, receiver, tm
     ("name", "value"),
     [("OTEL_USAGE_EXPORTER", b"\xff"), ("MYENGINE_USAGE_STATS_SERVER", b"http://127.0.0.1:9/\xff"), ("OTEL_USAGE_STRICT", b"\xff")],
 )
-def test_a_setting_of_ours_that_is_no_utf_8_costs_the_send_at_most(host, home, name, value):
+def test_a_setting_of_ours_that_is_no_utf_8_costs_the_send_at_most(host, lines, name, value):
     """The line is there."""
     done = host(REPORT + END, **{name: value})
 
     assert done == UNTOUCHED
-    assert len((home / ".config/myengine/usage_stats.json").read_text().splitlines()) == 1
+    assert len(lines()) == 1
 
 
 HAMMER = """
@@ -201,12 +200,12 @@ def test_without_a_descriptor_the_report_waits_until_there_is_one(host, receiver
     assert (done, len(receiver.received)) == (UNTOUCHED, 1)
 
 
-def test_few_descriptors_are_enough(host, receiver, home):
+def test_few_descriptors_are_enough(host, receiver, lines):
     """Eight that are free."""
     done = host(EXHAUSTED.format(prepare="") + "for number in taken[-8:]:\n    os.close(number)\n" + REPORT + END)
 
     assert (done, len(receiver.received)) == (UNTOUCHED, 1)
-    assert len((home / ".config/myengine/usage_stats.json").read_text().splitlines()) == 1
+    assert len(lines()) == 1
 
 
 FULL = """
@@ -303,13 +302,13 @@ def test_the_hosts_signals_are_none_of_our_threads_business(host, receiver):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("patch", ["{patch}{report}", "from otel_usage import UsageReporter\n{patch}{report}"], ids=["first", "after the import"])
-def test_a_host_on_gevent_reports_as_any_other(host, receiver, home, patch):
+def test_a_host_on_gevent_reports_as_any_other(host, receiver, lines, patch):
     """Whether it patches the standard library before or after the import; later, with threads there, gevent asks nobody to."""
     code = patch.format(report=REPORT, patch="import gevent.monkey\ngevent.monkey.patch_all()\n")
     done = host(code + END)
 
     assert (done, len(receiver.received)) == (UNTOUCHED, 1)
-    assert len((home / ".config/myengine/usage_stats.json").read_text().splitlines()) == 1
+    assert len(lines()) == 1
 
 
 BLOCKED = """
@@ -323,11 +322,11 @@ sys.addaudithook(refuse)
 
 @pytest.mark.parametrize("error", ["RuntimeError('no sockets here')", "PermissionError(1, 'seccomp')", "ValueError"])
 @pytest.mark.parametrize("variable", ["MYENGINE_USAGE_STATS_SERVER", "OTEL_EXPORTER_OTLP_ENDPOINT"])
-def test_a_host_that_forbids_sockets_keeps_its_line_and_the_report_waits(host, receiver, home, error, variable):
+def test_a_host_that_forbids_sockets_keeps_its_line_and_the_report_waits(host, receiver, home, error, variable, lines):
     """As test suites and sandboxes do."""
     server = {"MYENGINE_USAGE_STATS_SERVER": None, variable: receiver.url}
     done = host(BLOCKED.format(error=error) + REPORT + END, **server)
 
     assert (done, receiver.received) == (UNTOUCHED, [])
-    assert len((home / ".config/myengine/usage_stats.json").read_text().splitlines()) == 1
+    assert len(lines()) == 1
     assert len(list((home / ".config/myengine/usage_outbox").iterdir())) == 1

@@ -4,6 +4,7 @@ import json
 
 import pytest
 from myengine_app import APP
+from receiver import ACCEPTS
 
 from otel_usage import App, UsageReporter
 from otel_usage.version import __version__
@@ -191,7 +192,7 @@ def test_an_attempt_that_failed_is_made_again_by_flush(report, receiver, monkeyp
     usage = UsageReporter("myengine", endpoint=receiver.url)
     usage.report()
     first = usage.flush(10)
-    receiver.reply = (200, {"content-type": "application/x-protobuf"}, b"")
+    receiver.reply = ACCEPTS
 
     assert (first, usage.flush(10), usage.flush(10)) == (False, True, True)
 

@@ -39,12 +39,6 @@ def beating(clock, receiver):
     return report, Heartbeat(report, [(report, gate.destinations[0])], gate, 600.0, clock)
 
 
-@pytest.fixture
-def lines(home):
-    """Read the lines of the local file."""
-    return lambda: [json.loads(line) for line in (home / ".config/myengine/usage_stats.json").read_text().splitlines()]
-
-
 def test_a_heartbeat_has_the_runs_resource_its_uptime_and_its_runtime_facts(beating, clock, receiver, lines):
     """In the file the run's uuid, the time and the runtime facts; over OTLP a span in a trace of its own."""
     report, heartbeat = beating

@@ -5,6 +5,7 @@ import subprocess
 import sys
 
 import pytest
+from receiver import ACCEPTS
 
 from otel_usage.outbox import put, waiting
 
@@ -74,7 +75,7 @@ def test_what_a_process_in_another_container_is_sending_is_not_sent_twice(contai
     monkeypatch.setenv("MYENGINE_USAGE_STATS_SERVER", receiver.url)
     receiver.reply = (503, {}, b"")
     first = container(REPORT).communicate(timeout=30)
-    receiver.reply = (200, {"content-type": "application/x-protobuf"}, b"")
+    receiver.reply = ACCEPTS
     ((uuid,),) = [{resource["service.instance.id"] for one in receiver.received for resource, _, _ in one.spans}]
     directory = str(home / ".config/myengine")
     (name,) = waiting(directory)

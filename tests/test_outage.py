@@ -7,7 +7,7 @@ import sys
 
 import pytest
 from myengine_app import APP
-from receiver import HttpReceiver
+from receiver import ACCEPTS, HttpReceiver
 from signals import LOCAL, OFF, directories
 
 from otel_usage import UsageReporter
@@ -93,7 +93,7 @@ def test_opted_out_in_between_none_of_the_old_ones_ever_arrives(tmp_path, monkey
     between = set(ids(receiver.received)) - old
     take_back(tmp_path)
     receiver.received.clear()
-    receiver.reply = (200, {"content-type": "application/x-protobuf"}, b"")
+    receiver.reply = ACCEPTS
     report()
     new = ids(receiver.received)
 

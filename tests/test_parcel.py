@@ -8,6 +8,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 from myengine_app import APP
+from receiver import ACCEPTS
 
 from otel_usage import UsageReporter
 from otel_usage.delivery import Gate
@@ -20,7 +21,6 @@ from otel_usage.settings import set_mode
 from otel_usage.table import HEARTBEAT
 
 KEYS = ("uuid", "log_time", "batch", "quantization", "otel_usage.name", "otel_usage.trace_id", "otel_usage.span_id")
-PROTOBUF = {"content-type": "application/x-protobuf"}
 
 
 @pytest.fixture
@@ -70,7 +70,7 @@ def test_an_entry_is_flat_json_with_the_reports_ids_and_destination(gate, direct
 
 @pytest.mark.parametrize(
     ("reply", "done", "left"),
-    [((200, PROTOBUF, b""), True, 0), ((400, {}, b""), True, 0), ((503, {}, b""), False, 1), ((200, {}, b"<html>"), False, 1)],
+    [(ACCEPTS, True, 0), ((400, {}, b""), True, 0), ((503, {}, b""), False, 1), ((200, {}, b"<html>"), False, 1)],
 )
 def test_it_leaves_the_outbox_only_once_it_was_taken_or_refused_for_good(gate, directory, receiver, reply, done, left):
     """All else is tried again."""
@@ -84,7 +84,7 @@ def test_another_run_sends_what_this_one_could_not(gate, directory, receiver):
     receiver.reply = (503, {}, b"")
     made = parcel(gate)
     made.attempt()
-    receiver.reply = (200, PROTOBUF, b"")
+    receiver.reply = ACCEPTS
     (name,) = waiting(gate)
     send_waiting(gate, name)
     first, second = receiver.received
@@ -237,7 +237,7 @@ def test_that_holds_for_what_this_run_still_has_to_send_as_well(gate, directory,
     receiver.reply = (503, {}, b"")
     first = made.attempt()
     set_mode(directory, "on")
-    receiver.reply = (200, PROTOBUF, b"")
+    receiver.reply = ACCEPTS
 
     assert (first, made.attempt(), len(receiver.received), names(directory)) == (False, True, 1, [])
 
@@ -293,7 +293,7 @@ def test_without_an_outbox_it_waits_in_memory(gate, directory, receiver):
     receiver.reply = (503, {}, b"")
     made = parcel(gate)
     first = made.attempt()
-    receiver.reply = (200, PROTOBUF, b"")
+    receiver.reply = ACCEPTS
 
     assert (first, made.attempt(), made.name, len(receiver.received)) == (False, True, None, 2)
 

@@ -1,7 +1,6 @@
 """UsageReporter: at once, once a run, and never into the host."""
 
 import errno
-import json
 import threading
 import time
 from pathlib import Path
@@ -12,17 +11,6 @@ from myengine_app import APP
 import otel_usage
 from otel_usage import Fact, UsageReporter, job
 from otel_usage.detect import Detection
-
-
-@pytest.fixture
-def lines(home):
-    """Read the reports in the local file."""
-
-    def read(app="myengine"):
-        path = home / ".config" / app / "usage_stats.json"
-        return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
-
-    return read
 
 
 @pytest.fixture(autouse=True)

@@ -11,17 +11,6 @@ from otel_usage.standalone.sampler import UsageSampler, from_environment
 ON = {"OTEL_USAGE_EXPORTER": "otlp"}
 
 
-@pytest.fixture
-def environ(monkeypatch):
-    """Set the environment that a test names."""
-
-    def set_all(variables):
-        for name, value in variables.items():
-            monkeypatch.setenv(name, value)
-
-    return set_all
-
-
 def decision(sampler, name="otel_usage.report", parent=None):
     """Ask as the SDK does."""
     return sampler.should_sample(parent, 1, name, None, {"a": 1}, None)

@@ -14,6 +14,8 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import (
 )
 
 PROTOBUF = "application/x-protobuf"
+#: What an OTLP receiver answers to what it has taken: status, headers, body.
+ACCEPTS = (200, {"content-type": PROTOBUF}, ExportTraceServiceResponse().SerializeToString())
 
 
 class Received:
@@ -60,7 +62,7 @@ class HttpReceiver:
 
     def __init__(self, port=0):
         self.received = []
-        self.reply = (200, {"content-type": PROTOBUF}, ExportTraceServiceResponse().SerializeToString())
+        self.reply = ACCEPTS
         receiver = self
 
         class Handler(BaseHTTPRequestHandler):
