@@ -1,37 +1,130 @@
-"""The public names, pinned: a new one is a decision."""
+"""The public names, pinned with all that may be passed to them: a change is a decision."""
 
 import inspect
+from importlib.metadata import distribution
 
 import otel_usage
-from otel_usage import App, Fact, UsageReporter, testing
+from otel_usage import UsageReporter, testing
+from otel_usage.sampler import ConsentSampler
+from otel_usage.standalone import detector, exporter, sampler
+
+PARTS = {
+    **{name: getattr(otel_usage, name) for name in otel_usage.__all__},
+    "testing.capture": testing.capture,
+    "sampler.ConsentSampler": ConsentSampler,
+    "standalone.sampler.UsageSampler": sampler.UsageSampler,
+    "standalone.sampler.from_environment": sampler.from_environment,
+    "standalone.exporter.LocalFileSpanExporter": exporter.LocalFileSpanExporter,
+    "standalone.detector.HardwareResourceDetector": detector.HardwareResourceDetector,
+}
+# To pin a change, put in the lines that the failure names as new, and take out those that it names as gone.
+PINNED = """
+App(name: str, *, version: str | Callable[[], str | None] | None = None, endpoint: str | None = None, facts: Iterable[Fact] = (), contexts: Iterable[str] = (API_SERVER, BATCH_RUNNER, COMMAND_LINE, LIBRARY), wire: str = otlp, leading: Iterable[str] = ()) -> None
+App.attributes
+App.columns
+App.contexts
+App.endpoint
+App.facts
+App.heartbeat_keys
+App.name
+App.report_keys
+App.rows
+App.version -> str | None
+App.version_key
+App.warnings(self, environ: Mapping[str, str]) -> list[str]
+App.wire
+EnvironmentFact(key: str, variables: Iterable[Fact], *, why: str) -> None
+EnvironmentFact.admit(self, value: object) -> tuple[Scalar | None, list[str]]
+EnvironmentFact.attributes(self, app: str) -> tuple[Attribute, ...]
+EnvironmentFact.join(self, values: tuple[Scalar | None, ...]) -> Scalar | None
+EnvironmentFact.split(self, value: Scalar) -> tuple[Scalar | None, ...]
+EnvironmentFact.variables
+Fact(key: str, type: type[Scalar], *, why: str, values: Iterable[str] | None = None, pattern: str | None = None, open: str | None = None, attribute: str | None = None, unit: str | None = None, step: float | None = None, minimum: float | None = None, maximum: float | None = None, on: str = report, since: str | None = None, deprecated: str | None = None) -> None
+Fact.admit(self, value: object) -> tuple[Scalar | None, list[str]]
+Fact.attribute
+Fact.attributes(self, app: str) -> tuple[Attribute, ...]
+Fact.deprecated
+Fact.in_line
+Fact.join(self, values: tuple[Scalar | None, ...]) -> Scalar | None
+Fact.key
+Fact.maximum
+Fact.minimum
+Fact.on
+Fact.open
+Fact.pattern
+Fact.since
+Fact.split(self, value: Scalar) -> tuple[Scalar | None, ...]
+Fact.step
+Fact.type
+Fact.unit
+Fact.values
+Fact.why
+UsageReporter(app: App | str, *, version: str | Callable[[], str | None] | None = None, endpoint: str | None = None, facts: Iterable[Fact] = (), contexts: Iterable[str] = (API_SERVER, BATCH_RUNNER, COMMAND_LINE, LIBRARY), wire: str = otlp, heartbeat: float = 600.0, strict: bool | None = None, logger: Logger | None = None, notice: str | None = None) -> None
+UsageReporter.close(self) -> None
+UsageReporter.dropped -> int
+UsageReporter.flush(self, timeout: float = 5.0) -> bool
+UsageReporter.report(self, facts: Mapping[str, object] | None = None, /, *, context: str | None = None, force: bool = False, **more: object) -> None
+UsageReporter.set_runtime(self, **declared: object) -> None
+__version__
+child_env() -> dict[str, str]
+suppress(app: str, *, by: str) -> None
+testing.capture(app: App | str) -> Iterator[list[dict[str, Scalar | None]]]
+sampler.ConsentSampler(app: App | str | None, *, delivers: bool = True, loopback: bool = False) -> None
+sampler.ConsentSampler.get_description(self) -> str
+sampler.ConsentSampler.should_sample(self, parent_context: Context | None, trace_id: int, name: str, kind: SpanKind | None = None, attributes: Attributes = None, links: Sequence[Link] | None = None, trace_state: TraceState | None = None) -> SamplingResult
+standalone.sampler.UsageSampler(app: str | None) -> None
+standalone.sampler.UsageSampler.get_description(self) -> str
+standalone.sampler.UsageSampler.should_sample(self, parent_context: Context | None, trace_id: int, name: str, kind: SpanKind | None = None, attributes: Attributes = None, links: Sequence[Link] | None = None, trace_state: TraceState | None = None) -> SamplingResult
+standalone.sampler.from_environment(argument: str | None = None) -> Sampler
+standalone.exporter.LocalFileSpanExporter(app: App | str | None = None, directory: str | None = None, max_bytes: int = 2097152) -> None
+standalone.exporter.LocalFileSpanExporter.export(self, spans: Sequence[ReadableSpan]) -> SpanExportResult
+standalone.exporter.LocalFileSpanExporter.shutdown(self) -> None
+standalone.detector.HardwareResourceDetector(raise_on_error: bool = False) -> None
+standalone.detector.HardwareResourceDetector.detect(self) -> Resource
+""".strip().splitlines()
+ENTRY_POINTS = """
+console_scripts | otel-usage = otel_usage.cli:main
+opentelemetry_resource_detector | otel_usage = otel_usage.standalone.detector:HardwareResourceDetector
+opentelemetry_sampler | otel_usage = otel_usage.standalone.sampler:from_environment
+opentelemetry_traces_exporter | otel_usage_file = otel_usage.standalone.exporter:LocalFileSpanExporter
+opentelemetry_traces_sampler | otel_usage = otel_usage.standalone.sampler:from_environment
+otel_usage.apps | vllm = otel_usage.integrations.vllm:APP
+vllm.general_plugins | otel_usage = otel_usage.integrations.vllm_plugin:register
+""".strip().splitlines()
 
 
-def test_the_public_names_are_these():
-    """What an adopter may import from the package."""
-    assert otel_usage.__all__ == ["App", "EnvironmentFact", "Fact", "UsageReporter", "__version__", "child_env", "suppress"]
-    assert sorted(otel_usage.__all__) == otel_usage.__all__
+def described(name, part):
+    """Return a line for a part, and one for each public name that its class defines itself."""
+    if isinstance(part, property):
+        return [f"{name} -> {inspect.signature(part.fget).return_annotation}"]
+    if not callable(part):
+        return [name]
+    own = [line for key, value in sorted(vars(part).items()) if not key.startswith("_")
+           for line in described(f"{name}.{key}", value)] if inspect.isclass(part) else []  # fmt: skip
+    return [f"{name}{inspect.signature(part)}".replace("'", ""), *own]
 
 
-def test_the_signatures_are_these():
-    """What an adopter may pass, by name and default."""
-    signatures = {part: str(inspect.signature(part)).replace("'", "") for part in (Fact, App, UsageReporter.report)}
+def test_the_public_names_and_signatures_are_these():
+    """What an adopter may import, pass and call: by name, kind, type and default."""
+    found = [line for name, part in PARTS.items() for line in described(name, part)]
+    new, gone = [line for line in found if line not in PINNED], [line for line in PINNED if line not in found]
 
-    assert signatures == {
-        Fact: "(key: str, type: type[Scalar], *, why: str, values: Iterable[str] | None = None, pattern: str | None = None, "
-        "open: str | None = None, attribute: str | None = None, unit: str | None = None, step: float | None = None, "
-            "minimum: float | None = None, maximum: float | None = None, "
-        "on: str = report, since: str | None = None, deprecated: str | None = None) -> None",
-        App: "(name: str, *, version: str | Callable[[], str | None] | None = None, endpoint: str | None = None, "
-        "facts: Iterable[Fact] = (), contexts: Iterable[str] = (API_SERVER, BATCH_RUNNER, COMMAND_LINE, LIBRARY), "
-        "wire: str = otlp, leading: Iterable[str] = ()) -> None",
-        UsageReporter.report: "(self, facts: Mapping[str, object] | None = None, /, *, context: str | None = None, "
-        "force: bool = False, **more: object) -> None",
-    }
+    assert (new, gone) == ([], [])
+    assert [name for name in vars(UsageReporter("myengine")) if not name.startswith("_")] == ["app"]
+
+
+def test_the_entry_points_are_these():
+    """What other programs find by name, in the installed package."""
+    found = sorted(f"{entry.group} | {entry.name} = {entry.value}" for entry in distribution("otel-usage").entry_points)
+
+    assert found == ENTRY_POINTS
 
 
 def test_every_public_part_says_what_it_does():
     """Docstrings with a first line, on each public class and method."""
-    parts = [getattr(otel_usage, name) for name in otel_usage.__all__ if name != "__version__"] + [testing.capture]
-    methods = [m for part in parts for name, m in inspect.getmembers(part, callable) if not name.startswith("_")]
+    parts = [part for part in PARTS.values() if callable(part)]
+    methods = [value for part in parts if inspect.isclass(part) for key, value in vars(part).items()
+               if not key.startswith("_") and (callable(value) or isinstance(value, property))]  # fmt: skip
 
     assert [part for part in parts + methods if not inspect.getdoc(part)] == []
+    assert len(methods) > 10
