@@ -26,15 +26,16 @@ def test_every_port_is_on_loopback_and_taken_once():
     """Nothing of it is on the network."""
     ports = [port for service in SERVICES.values() for port in service.get("ports", ())]
 
-    assert all(port.startswith("127.0.0.1:") for port in ports)
-    assert len({port.split(":")[1] for port in ports}) == len(ports)
+    assert [port for port in ports if not port.startswith("127.0.0.1:")] == []
+    assert len({port.split(":")[1] for port in ports}) == len(ports) > 3
 
 
 def test_every_image_is_pinned():
     """To a version, never to the latest."""
     tags = [service["image"].partition(":")[2] for service in SERVICES.values()]
 
-    assert all(tag[0].isdigit() or tag[1].isdigit() for tag in tags)
+    assert [tag for tag in tags if not re.match(r"v?[0-9]", tag)] == []
+    assert len(tags) >= 5
 
 
 def test_every_file_that_is_mounted_is_here_and_every_volume_is_declared():
@@ -47,10 +48,12 @@ def test_every_file_that_is_mounted_is_here_and_every_volume_is_declared():
 
 def test_every_configuration_that_is_named_is_mounted():
     """Each collector gets the file that its command names, and Jaeger and Prometheus theirs."""
-    for service in SERVICES.values():
-        targets = [mount.split(":")[1] for mount in service.get("volumes", ())]
-        named = [part.partition("=")[2] for part in service.get("command", ()) if part.startswith("--config")]
-        assert set(named) <= set(targets)
+    targets = {(name, mount.split(":")[1]) for name, service in SERVICES.items() for mount in service.get("volumes", ())}
+    named = {(name, part.partition("=")[2]) for name, service in SERVICES.items() for part in service.get("command", ())
+             if part.startswith("--config")}  # fmt: skip
+
+    assert named - targets == set()
+    assert {name for name, _ in named} >= {"gateway", "jaeger", "prometheus"}
 
 
 def test_grafana_asks_nobody_and_has_no_default_password():
@@ -86,7 +89,9 @@ def test_settings_are_those_that_the_configurations_read():
     texts = [(CONFIG / f"{name}.yaml").read_text() for name in ("gateway", "edge", "ingest")]
     settings = COMPOSE["x-settings"].keys() - {"GOMEMLIMIT"}
 
-    assert [name for name in settings if not any(f"${{env:{name}:-" in text for text in texts)] == []
+    read = {name for text in texts for name in re.findall(r"\$\{env:(\w+):-", text)}
+
+    assert settings - read == set()
 
 
 @pytest.mark.slow

@@ -70,8 +70,7 @@ def test_files_append_and_are_kept_for_30_days(name):
     """Without rotation a file is emptied at each start, and written late."""
     files = [exporter for key, exporter in components(name, "exporters").items() if key.startswith("file")]
 
-    assert all(file["rotation"]["max_days"] == 30 for file in files)
-    assert len(files) == (name != "edge")
+    assert [file["rotation"]["max_days"] for file in files] == ([] if name == "edge" else [30])
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -128,5 +127,6 @@ def test_listeners_are_on_loopback_unless_the_operator_says_otherwise(name):
     defaults = dict(re.findall(r"\$\{env:(\w+):-([^}]*)\}", text))
     addresses = {value for setting, value in defaults.items() if ":" in value}
 
-    assert all(value.startswith(("127.0.0.1:", "tcp://127.0.0.1:")) for value in addresses)
+    assert addresses != set()
+    assert [value for value in addresses if not value.startswith(("127.0.0.1:", "tcp://127.0.0.1:"))] == []
     assert set(re.findall(r"\$\{env:(\w+)", text)) == set(defaults)
