@@ -5,12 +5,14 @@ from importlib.metadata import distribution
 
 import otel_usage
 from otel_usage import UsageReporter, testing
+from otel_usage.insights import reader
 from otel_usage.sampler import ConsentSampler
 from otel_usage.standalone import detector, exporter, sampler
 
 PARTS = {
     **{name: getattr(otel_usage, name) for name in otel_usage.__all__},
     "testing.capture": testing.capture,
+    "insights.reader.read": reader.read,
     "sampler.ConsentSampler": ConsentSampler,
     "standalone.sampler.UsageSampler": sampler.UsageSampler,
     "standalone.sampler.from_environment": sampler.from_environment,
@@ -69,6 +71,7 @@ __version__
 child_env() -> dict[str, str]
 suppress(app: str, *, by: str) -> None
 testing.capture(app: App | str) -> Iterator[list[dict[str, Scalar | None]]]
+insights.reader.read(paths: Iterable[str], *, damaged: Callable[[str, str], None] | None = None) -> Iterator[Record]
 sampler.ConsentSampler(app: App | str | None, *, delivers: bool = True, loopback: bool = False) -> None
 sampler.ConsentSampler.get_description(self) -> str
 sampler.ConsentSampler.should_sample(self, parent_context: Context | None, trace_id: int, name: str, kind: SpanKind | None = None, attributes: Attributes = None, links: Sequence[Link] | None = None, trace_state: TraceState | None = None) -> SamplingResult
