@@ -30,6 +30,11 @@ test-matrix: $(MATRIX)/oldest/ready $(MATRIX)/newest/ready  # the quick part wit
 soak: $(VENV)/test  # what has a size, in that of the contract: takes most of an hour
 	nice $(BIN)/pytest --soak -m soak --timeout 3600 --durations 0
 
+.PHONY: mutants
+mutants: $(VENV)/test  # mutation testing of the modules that carry the promises; MODULES=otel_usage/consent.py for some
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[mutants]'
+	nice $(BIN)/python tests/mutants/run.py $(MODULES)
+
 .PHONY: test-vllm
 test-vllm: $(VENV)/test $(VLLM)/ready  # the real vLLM, end to end; 7 GB and a quarter of an hour
 	$(BIN)/pytest tests/vllm
