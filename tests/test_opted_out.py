@@ -10,6 +10,8 @@ import sys
 import pytest
 from signals import BLIND, LOCAL, OFF
 
+from otel_usage.outbox import put
+
 PROGRAM = """
 import json, os, pwd, sys
 from otel_usage import UsageReporter, consent
@@ -69,6 +71,18 @@ def test_opted_out_the_kernel_sees_nothing(watched, tmp_path, signal):
     done, loaded = watched(**give(tmp_path))
 
     assert (done, loaded) == ([], [])
+
+
+def test_opted_out_what_waits_is_unlinked_and_nothing_else_is_done(watched, tmp_path):
+    """Directories are opened for reading alone, and a file of another's in the outbox is left where it is."""
+    directory = tmp_path / "home" / ".config" / "myengine"
+    for number in range(2):
+        put(str(directory), {}, collected=number, kind="report", run="r").leave()
+    (directory / "usage_outbox" / "mine").touch()
+    done, loaded = watched(DO_NOT_TRACK="1")
+
+    assert (sorted({call.partition("(")[0] for call in done}), len(done), loaded) == (["unlinkat"], 2, [])
+    assert [path.name for path in (directory / "usage_outbox").iterdir()] == ["mine"]
 
 
 @pytest.mark.slow

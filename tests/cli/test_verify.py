@@ -269,7 +269,7 @@ def test_python_may_cache_its_bytecode(tmp_path, home):
     """Which is no act of ours, where an installer has left that to the first run."""
     copy = tmp_path / "fresh" / "otel_usage"
     shutil.copytree(Path(otel_usage.__file__).parent, copy, ignore=shutil.ignore_patterns("__pycache__"))
-    main = [sys.executable, "-c", "from otel_usage.cli import main; main()", "verify-off"]
+    main = [sys.executable, "-B", "-c", "from otel_usage.cli import main; main()", "verify-off"]
     done = [
         subprocess.run([*main, *command], env={**os.environ, "PYTHONPATH": str(copy.parent)}, capture_output=True, text=True, timeout=60, check=False, cwd=copy.parent)
         for command in ([], ["--", sys.executable, "-c", REPORTS])
