@@ -253,3 +253,17 @@ def test_where_directories_can_not_be_held_open_paths_do(tmp_path, monkeypatch, 
             left = sorted(folder.names()), more.names()
 
     assert (names, sizes, left) == (["usage_stats.json", "usage_stats.json.1"], [7, 7], (["more", "usage_stats.json.1"], []))
+
+
+def test_a_system_that_can_not_open_a_directory_to_pass_alone_lists_it(tmp_path, monkeypatch):
+    """As macOS, where O_PATH is not known; links are followed and refused all the same."""
+    monkeypatch.setattr(directory, "PASS", directory.LIST)
+    (tmp_path / "link").symlink_to("place")
+    (tmp_path / "place").mkdir()
+    append_line(str(tmp_path / "link" / "config" / "usage_stats.json"), "one")
+    os.chown(tmp_path / "link", NOBODY, NOBODY, follow_symlinks=False)
+
+    with pytest.raises(PermissionError, match="belongs to another user"):
+        append_line(str(tmp_path / "link" / "config" / "usage_stats.json"), "two")
+
+    assert (tmp_path / "place" / "config" / "usage_stats.json").read_text() == "one\n"
