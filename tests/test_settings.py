@@ -74,6 +74,42 @@ def test_a_mode_is_written_whole_or_not_at_all(tmp_path, monkeypatch):
     assert {path.name: path.read_text() for path in folder.iterdir()} == {"usage_mode": "local\n"}
 
 
+def test_where_on_can_not_be_written_off_holds(tmp_path, monkeypatch):
+    """Its do_not_track is removed last: else what was collected before might be sent."""
+    set_mode(str(tmp_path), "off")
+
+    def fail(*_, **__):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(settings.os, "replace", fail)
+    with pytest.raises(OSError, match="No space") as caught:
+        set_mode(str(tmp_path), "on")
+
+    assert ({path.name for path in tmp_path.iterdir() if path.is_file()}, caught.value.filename) == (
+        {"do_not_track", "usage_mode"}, str(tmp_path / "usage_mode"),
+    )  # fmt: skip
+
+
+def test_a_draft_that_a_killed_process_left_is_in_nobodys_way(tmp_path):
+    """In a container each process has the same number."""
+    (tmp_path / f"usage_mode.{os.getpid()}.tmp").touch()
+    changes, failures = set_mode(str(tmp_path), "local")
+
+    assert (changes, failures) == ([f"wrote local to {tmp_path}/usage_mode"], [])
+
+
+def test_what_can_not_be_forgotten_keeps_nothing_else(tmp_path):
+    """All else is deleted before it is said."""
+    (tmp_path / "usage_stats.json").mkdir()
+    (tmp_path / "usage_deliveries.json").touch()
+    outbox.put(str(tmp_path), {}, collected=1, kind="report", run="a").leave()
+    with pytest.raises(IsADirectoryError) as caught:
+        forget(str(tmp_path))
+
+    assert (caught.value.filename, [path.name for path in tmp_path.rglob("usage_[do]*")]) == (str(tmp_path / "usage_stats.json"), ["usage_outbox"])
+    assert list((tmp_path / "usage_outbox").iterdir()) == []
+
+
 def test_a_mode_file_that_is_a_link_is_replaced_not_followed(tmp_path):
     """What it led to is as it was."""
     (tmp_path / "elsewhere").write_text("mine")
