@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from otel_usage.collector import count, ottl
 from otel_usage.collector.template import filled, text
-from otel_usage.table import HEARTBEAT, PLATFORM, REPORT, SERVICE_NAME, SERVICE_VERSION, VERSION
+from otel_usage.table import HEARTBEAT, REPORT, RUNTIME_VERSION, SERVICE_NAME, SERVICE_VERSION, VERSION
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 # The ports within a machine, by default: each configuration has its own, so that they can run side by side.
 PORTS = {"gateway": {"hop": "14319", "own": "9465"}, "edge": {"hop": "14320", "own": "9466"}}
 
+# A version 4 UUID: random, so that it says nothing of its machine.
+RUN = "[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}"
 
 def configurations(apps: Sequence[App]) -> dict[str, str]:
     """Return the configurations that depend on the fact tables, by their file names.
@@ -25,8 +27,9 @@ def configurations(apps: Sequence[App]) -> dict[str, str]:
     attributes = ottl.union(apps)
     parts: dict[str, str | Sequence[str]] = {
         "apps": ",".join(app.name for app in apps),
-        "platform": [f"^{PLATFORM}$$"],
+        "run": ottl.escaped(f"^{RUN}$"),
         "version": ottl.escaped(f"^{VERSION}$"),
+        "numeric": [SERVICE_VERSION.name, RUNTIME_VERSION.name, apps[0].columns["platform"][0].name],
         "resource": ottl.statements(attributes, "resource"),
         "span": ottl.statements(attributes, "span"),
         "names": sorted(attribute.name for attribute in attributes),
@@ -44,14 +47,19 @@ def _assembled(name: str, parts: dict[str, str | Sequence[str]]) -> str:
 
 
 def _metrics(apps: Sequence[App]) -> Iterator[str]:
-    """Yield each counter: heartbeats, reports by version, and reports by each thing that is counted."""
-    is_report = f'span.name == "{REPORT}"'
-    yield _metric("otel_usage.heartbeats", f'span.name == "{HEARTBEAT}"', SERVICE_VERSION.name, "{heartbeat}")
+    """Yield each counter: heartbeats, reports by version and by each thing that is counted, and what is `other`."""
+    is_report, run = f'span.name == "{REPORT}"', apps[0].columns["uuid"][0].name
+    yield _metric("otel_usage.heartbeats", f'span.name == "{HEARTBEAT}"', SERVICE_VERSION.name, unit="{heartbeat}")
     yield _metric("otel_usage.reports", is_report, SERVICE_VERSION.name)
     for one in count.counts(apps):
         asked = " or ".join(f'resource.attributes["{SERVICE_NAME}"] == "{app}"' for app in one.attributes)
         yield _metric(f"otel_usage.reports_by.{one.key}", f"{is_report} and ({asked})", one.key)
+    for attribute in ottl.union(apps):
+        if ottl.allowed(attribute) and attribute.name != run:
+            condition = f"{ottl.is_other(attribute)} and {is_report}"
+            yield _metric("otel_usage.other", condition, "attribute", attribute.name)
 
 
-def _metric(name: str, condition: str, label: str, unit: str = "{report}") -> str:
-    return filled(text("count.yaml"), {"name": name, "condition": [condition], "label": label, "unit": unit})
+def _metric(name: str, condition: str, label: str, default: str = "(none)", *, unit: str = "{report}") -> str:
+    parts = {"name": name, "condition": [condition], "label": label, "default": default, "unit": unit}
+    return filled(text("count.yaml"), parts)

@@ -34,13 +34,15 @@ REFUSED = " + ".join(
     f'sum(rate(otelcol_receiver_{what}_spans{{receiver="otlp/public"}}[$__rate_interval]))'
     for what in ("refused", "failed")
 )
+BEHIND = 'exporter!="otlp_http/hop"'
+QUEUED = f"otelcol_exporter_queue_size{{{BEHIND}}}"
 # What it sends to itself, over the second hop, is not sent yet. Of failures there is no series before the first.
 SENT, LOST, FULL = (
-    f'sum by (exporter) (rate(otelcol_exporter_{what}_spans{{exporter!="otlp_http/hop"}}[$__rate_interval])){otherwise}'
+    f'sum by (exporter) (rate(otelcol_exporter_{what}_spans{{{BEHIND}}}[$__rate_interval])){otherwise}'
     for what, otherwise in (
         ("sent", ""),
-        ("send_failed", " or 0 * sum by (exporter) (otelcol_exporter_queue_size)"),
-        ("enqueue_failed", " or 0 * sum by (exporter) (otelcol_exporter_queue_size)"),
+        ("send_failed", f" or 0 * sum by (exporter) ({QUEUED})"),
+        ("enqueue_failed", f" or 0 * sum by (exporter) ({QUEUED})"),
     )
 )
 LAST = f"time() - max(max_over_time((timestamp(rate({ACCEPTED}[1m]) > 0))[1d:15s]))"
@@ -50,11 +52,11 @@ CURVES = (
      "the memory limit was reached, the queue is full, or something behind failed"),
     ("Dropped, a second", "reqps",
      'sum by (filter) (rate(otelcol_processor_filter_spans_filtered{filter!="filter/reports"}[$__rate_interval]))',
-     "filter/contract: it was no report; filter/types: must stay 0"),
+     "filter/known: of another app or run; filter/contract: no report; filter/first: more than one in a request; filter/types: must stay 0"),
     ("Sent, a second", "reqps", SENT, ""),
     ("Lost, a second", "reqps", LOST, "a store refused it for good; must stay 0"),
     ("Not queued, a second", "reqps", FULL, "the queue is full, or its disk: clients are told to come again"),
-    ("Waiting for each exporter", "short", "sum by (exporter) (otelcol_exporter_queue_size)", ""),
+    ("Waiting for each exporter", "short", f"sum by (exporter) ({QUEUED})", ""),
     ("Queue, how full", "percentunit",
      "max by (exporter) (otelcol_exporter_queue_size / otelcol_exporter_queue_capacity)", "full: clients are refused"),
     ("Memory", "bytes", "sum(otelcol_process_memory_rss)", ""),
@@ -64,6 +66,8 @@ NOT_SHOWN = "uuid"  # a random id has no distribution
 HOURS = "quantileExactIf(0.5)(uptime / 3600, uptime > 0) AS hours"
 STAY = "from the daily counts, which stay"
 CHOSEN = '{service_name=~"${app:regex}"}'
+
+OTHERS = f"sum by (attribute) (otel_usage_other_total{CHOSEN}) / scalar(sum(otel_usage_reports_total{CHOSEN}))"
 
 
 def dashboards(apps: Sequence[App]) -> dict[str, str]:
@@ -133,7 +137,7 @@ def _reasons(app: App, facts: Iterable[Fact]) -> Iterator[tuple[Attribute, str]]
 
 def _collector(apps: Sequence[App]) -> Iterator[Panel]:
     yield gauge("Accepted, in all", f"sum({ACCEPTED})", why="since the collector started")
-    yield gauge("Waiting", "sum(otelcol_exporter_queue_size)", why="for Jaeger or Kafka")
+    yield gauge("Waiting", f"sum({QUEUED})", why="for Jaeger or Kafka")
     yield gauge("Since the last report", LAST, "s")
     yield gauge("Since the collector started", "max(otelcol_process_uptime)", "s")
     for title, unit, expression, why in CURVES:
@@ -141,6 +145,7 @@ def _collector(apps: Sequence[App]) -> Iterator[Panel]:
     yield row("Reports since the collector started")
     for title, name in (("Versions", "reports"), ("Heartbeats, by version", "heartbeats")):
         yield curves(title, f"sum by (service_name, service_version) (otel_usage_{name}_total{CHOSEN})")
+    yield curves("Other, of all reports", OTHERS, "percentunit", "what the table does not know: new hardware, models, releases")
     for one in count.counts(apps):
         expression = f"topk(20, sum by ({one.key}) (otel_usage_reports_by_{one.key}_total{CHOSEN}))"
         yield curves(one.key, expression, why="what the project does not know is other")

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import re
+from decimal import Decimal
 from typing import TYPE_CHECKING
 
 from otel_usage.facts import MAX_BYTES, OTHER, Attribute
 from otel_usage.table import SERVICE_NAME
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
     from otel_usage.app import App
 
@@ -46,39 +47,80 @@ def _joined(same: list[Attribute]) -> Attribute:
     values = tuple(dict.fromkeys(value for attribute in same for value in attribute.values or ()))
     if first.name == SERVICE_NAME:
         values = ()  # only those that the collector is told to take get as far as this
-    return Attribute(first.name, first.type, place=first.place, values=values or None, pattern=pattern or None,
-                     open=first.open)  # fmt: skip
+    return Attribute(
+        first.name, first.type, place=first.place, unit=first.unit, values=values or None, pattern=pattern or None, open=first.open,
+        step=_shared(min, (one.step for one in same)), minimum=_shared(min, (one.minimum for one in same)),
+        maximum=_shared(max, (one.maximum for one in same)),
+    )  # fmt: skip
+
+
+def _shared(choose: Callable[[list[float]], float], bounds: Iterable[float | None]) -> float | None:
+    """Return one bound for an attribute that apps share, so that none loses what another would not report."""
+    given = [bound for bound in bounds if bound is not None]
+    return choose(given) if given else None
 
 
 def statements(attributes: Iterable[Attribute], place: str) -> list[str]:
-    """Return the statements that admit the attributes of a "resource" or "span", and nothing else."""
-    ours = [attribute for attribute in attributes if attribute.place == place]
-    names = ", ".join(f'"{attribute.name}"' for attribute in ours)
-    lines = [f"keep_keys({place}.attributes, [{names}])"]
-    for attribute in ours:
-        lines += _admit(attribute)
+    """Return the statements that build the attributes of a "resource" or "span" anew from the declared ones.
+
+    The cache of each resource and span begins empty. Only values that fit are copied into it, and then it takes the
+    place of the attributes: what was not declared is never touched, so its shape costs nothing.
+    """
+    lines = [line for attribute in attributes if attribute.place == place for line in _admit(attribute)]
+    lines.append(f"set({place}.attributes, {place}.cache)")
     if place == "resource":
         lines += [f'set({place}.schema_url, "")', f"set({place}.dropped_attributes_count, 0)"]
     return lines
 
 
 def _admit(attribute: Attribute) -> Iterator[str]:
-    """Yield what deletes a value of another type or length, and what turns one that is not declared into `other`."""
-    value = path(attribute)
-    yield f'delete_key({attribute.place}.attributes, "{attribute.name}") where {_unfit(attribute)}'
+    """Yield what copies a value that fits, and what makes it as coarse as the table says."""
+    given, value = path(attribute), cached(attribute)
+    yield f"set({value}, {given}) where {fitting(attribute)}"
     if expression := allowed(attribute):
         yield f'set({value}, "{OTHER}") where {value} != nil and not IsMatch({value}, {string(expression)})'
+    if attribute.step is not None:
+        yield f"set({value}, {_in_steps(attribute)}) where {value} != nil"
+        yield f'delete_key({attribute.place}.cache, "{attribute.name}") where {value} != nil and not ({_bounds(attribute, value)})'
 
 
-def _unfit(attribute: Attribute) -> str:
-    """Return the condition that holds for a value of another type, for one that is too long, and for none."""
-    wrong = f"not {CHECKS[attribute.type]}({path(attribute)})"
-    return wrong if attribute.type is not str else f"{wrong} or Len({path(attribute)}) > {MAX_BYTES}"
+def fitting(attribute: Attribute) -> str:
+    """Return the condition that holds for a value of the declared type, length and bounds."""
+    value = path(attribute)
+    right = f"{CHECKS[attribute.type]}({value})"
+    if attribute.type is str:
+        return f"{right} and Len({value}) <= {MAX_BYTES}"
+    return right if attribute.type is bool else f"{right} and {_bounds(attribute, value)}"
+
+
+def _bounds(attribute: Attribute, value: str) -> str:
+    """Return the condition that a number is within its bounds, which NaN and infinity are not."""
+    least, most = (number(attribute, bound) for bound in (attribute.minimum, attribute.maximum))
+    return f"{value} >= {least} and {value} <= {most}"
+
+
+def _in_steps(attribute: Attribute) -> str:
+    """Return the expression that rounds a number to its step exactly as `admit.coarsen` does: halves to even."""
+    steps = f'Format("%.0f", [{cached(attribute)} / {decimal(attribute.step)}])'
+    if attribute.type is int:
+        return f"Int({steps}) * {int(attribute.step or 1)}"
+    return f'Double(Format("%.12f", [Double({steps}) * {decimal(attribute.step)}])) + 0.0'
+
+
+def number(attribute: Attribute, value: float | None) -> str:
+    """Return a bound as a literal of the attribute's type."""
+    return str(int(value or 0)) if attribute.type is int else decimal(value)
+
+
+def decimal(value: float | None) -> str:
+    """Return a double as a literal of the language, which has a point and no exponent."""
+    text = format(Decimal(repr(float(value or 0))), "f")
+    return text if "." in text else f"{text}.0"
 
 
 def misfit(attribute: Attribute) -> str:
-    """Return the condition that holds for a value of another type, and for one that is too long."""
-    return f"{path(attribute)} != nil and ({_unfit(attribute)})"
+    """Return the condition that holds for a value of another type, length or bounds."""
+    return f"{path(attribute)} != nil and not ({fitting(attribute)})"
 
 
 def allowed(attribute: Attribute) -> str | None:
@@ -89,9 +131,21 @@ def allowed(attribute: Attribute) -> str | None:
     return None if attribute.pattern is None else f"^(?:{attribute.pattern}|{OTHER})$"
 
 
+def is_other(attribute: Attribute) -> str:
+    """Return the condition that a string, or one name within it, is not among those that the table knows."""
+    if attribute.values is None:
+        return f'{path(attribute)} == "{OTHER}"'
+    return f'{path(attribute)} != nil and IsMatch({path(attribute)}, {string(f"(^|[(]){OTHER}($|[()])")})'
+
+
 def path(attribute: Attribute) -> str:
     """Return an attribute as statements name it."""
     return f'{attribute.place}.attributes["{attribute.name}"]'
+
+
+def cached(attribute: Attribute) -> str:
+    """Return the place where a statement builds the attribute anew."""
+    return f'{attribute.place}.cache["{attribute.name}"]'
 
 
 def string(text: str) -> str:

@@ -12,6 +12,7 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTrace
 
 IDS = ("traceId", "spanId", "parentSpanId")
 KINDS = {str: "string_value", bool: "bool_value", int: "int_value", float: "double_value", bytes: "bytes_value"}
+RUN = {"service.name": "vllm", "service.instance.id": "5be557ae-ae32-47db-958b-18a1c1cb19f1"}
 BACK = {"stringValue": str, "boolValue": bool, "intValue": int, "doubleValue": float}
 
 
@@ -27,7 +28,7 @@ def request(*reports):
 def add_report(made, resource, span, name="otel_usage.report"):
     """Add a report to a request, and return its span."""
     spans = made.resource_spans.add()
-    put(spans.resource.attributes, {"service.name": "vllm", **resource})
+    put(spans.resource.attributes, {**RUN, **resource})
     scope = spans.scope_spans.add()
     scope.scope.name = "otel_usage"
     added = scope.spans.add(
