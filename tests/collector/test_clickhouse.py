@@ -55,7 +55,7 @@ def test_each_declared_attribute_has_a_column_of_its_type(gateway, store):
 
 def test_report_that_is_inserted_twice_is_counted_once(gateway, store):
     """Delivery is at least once, in one insert or in several."""
-    requests = collected(gateway, request(FULL, {"otel_usage.gpu.model": "NVIDIA H200"}))
+    requests = collected(gateway, request(FULL), request({"otel_usage.gpu.model": "NVIDIA H200"}))
     store.insert(requests + requests)
     store.insert(requests)
     store.count_days()
@@ -71,10 +71,10 @@ def test_report_that_is_inserted_twice_is_counted_once(gateway, store):
 
 def test_runs_are_as_long_as_their_last_heartbeat_says(gateway, store):
     """Each heartbeat has the uptime so far."""
-    made = request(FULL)
-    for uptime in (600, 1200):
+    heartbeats = [request(), request()]
+    for made, uptime in zip(heartbeats, (600, 1200), strict=True):
         add_report(made, FULL, {"otel_usage.uptime": uptime}, name="otel_usage.heartbeat")
-    store.insert(collected(gateway, made))
+    store.insert(collected(gateway, request(FULL), *heartbeats))
 
     assert store.query("SELECT run, otel_usage_gpu_model, uptime FROM otel_usage.runs") == [
         {"run": FULL["service.instance.id"], "otel_usage_gpu_model": "NVIDIA L4", "uptime": 1200}
@@ -102,11 +102,12 @@ def test_reports_go_after_30_days_and_the_daily_counts_stay(gateway, store):
 
 
 def test_time_that_cannot_be_is_the_time_of_receipt(gateway, store):
-    """A wrong clock, or a hostile one, makes no partition and no point in another century."""
-    made = request(FULL, FULL)
-    made.resource_spans[0].scope_spans[0].spans[0].start_time_unix_nano = 10**18 * 4
-    made.resource_spans[1].scope_spans[0].spans[0].start_time_unix_nano = 0
-    store.insert(collected(gateway, made))
+    """A wrong clock, wherever it is, makes no partition and no point in another century."""
+    requests = collected(gateway, request(FULL), request(FULL))
+    spans = [spans for one in requests for spans in one["resourceSpans"]]
+    for one, time in zip(spans, (10**18 * 4, 0), strict=True):
+        one["scopeSpans"][0]["spans"][0]["startTimeUnixNano"] = str(time)
+    store.insert(requests)
 
     assert store.query("SELECT count() AS n FROM otel_usage.reports WHERE time = received") == [{"n": 2}]
     assert store.query("SELECT uniq(partition) AS n FROM system.parts WHERE table = 'spans'") == [{"n": 1}]

@@ -85,13 +85,12 @@ def test_durable_queues_never_give_up(name):
 
 @pytest.mark.parametrize("name", PUBLIC)
 def test_public_door_has_limits(name):
-    """Of size, of time, of streams, and of memory."""
+    """Of size, of time, and of memory; over HTTP alone."""
     protocols = components(name, "receivers")["otlp/public"]["protocols"]
 
-    assert protocols["http"]["max_request_body_size"] == 65536
+    assert list(protocols) == ["http"]
+    assert protocols["http"]["max_request_body_size"] == 36 * 1024
     assert protocols["http"].keys() >= {"read_timeout", "read_header_timeout", "write_timeout", "middlewares"}
-    assert protocols["grpc"]["max_recv_msg_size_mib"] == 1
-    assert protocols["grpc"].keys() >= {"max_concurrent_streams", "keepalive", "middlewares"}
 
 
 @pytest.mark.parametrize("name", PUBLIC)
@@ -101,7 +100,8 @@ def test_only_the_second_hop_is_behind_the_door(name):
     at_the_door = [pipeline["exporters"] for pipeline in pipelines.values() if "otlp/public" in pipeline["receivers"]]
 
     assert at_the_door == [["otlp_http/hop"]]
-    assert components(name, "exporters")["otlp_http/hop"]["sending_queue"] == {"enabled": False}
+    assert components(name, "exporters")["otlp_http/hop"]["sending_queue"].items() >= {"wait_for_result": True, "block_on_overflow": False}.items()
+    assert "storage" not in components(name, "exporters")["otlp_http/hop"]["sending_queue"]
 
 
 @pytest.mark.parametrize("name", PUBLIC)
@@ -109,14 +109,12 @@ def test_both_layers_name_exactly_the_attributes_of_the_table(name):
     """What the client may send is what the gateway takes."""
     processors = components(name, "processors")
     statements = [text for group in processors["transform/admit"]["trace_statements"] for text in group["statements"]]
-    kept = {place: set(re.findall(r'"([^"]+)"', text)) for text in statements
-            for place in re.findall(r"^keep_keys\((\w+)\.attributes", text)}  # fmt: skip
+    copied = [found for text in statements for found in re.findall(r'^set\((\w+)\.cache\["([^"]+)"\], \1\.attributes', text)]
+    replaced = [text for text in statements if ".cache)" in text]
     table = apps.load("vllm").attributes
 
-    assert kept == {
-        "scope": set(),
-        **{place: {name for name, a in table.items() if a.place == place} for place in ("resource", "span")},
-    }
+    assert sorted(copied) == sorted((a.place, name) for name, a in table.items())
+    assert replaced == [f"set({place}.attributes, {place}.cache)" for place in ("resource", "scope", "span")]
     assert set(processors["redaction"]["allowed_keys"]) == set(table)
 
 

@@ -84,11 +84,15 @@ def answer(store, sql, **chosen):
 
 
 def sent():
-    """Return a request of the reports, one of them with a heartbeat."""
-    made = request(*REPORTS)
-    run = {**REPORTS[0], "service.instance.id": "5be557ae-ae32-47db-958b-18a1c1cb19f1"}
-    add_report(made, run, {"otel_usage.uptime": 1800}, name="otel_usage.heartbeat")
-    return made
+    """Return the reports, each in a request of its own, and a heartbeat of the first."""
+    heartbeat = request()
+    add_report(heartbeat, REPORTS[0], {"otel_usage.uptime": 1800}, name="otel_usage.heartbeat")
+    return [*map(request, REPORTS), heartbeat]
+
+
+def post(gateway, requests):
+    """Post requests; fail where one is not taken."""
+    assert {gateway.post(made.SerializeToString()) for made in requests} == {200}
 
 
 def test_dashboards_are_whole():
@@ -121,7 +125,7 @@ def test_each_declared_fact_has_a_panel_that_says_why_it_is_collected():
 @pytest.mark.slow
 def test_each_statement_gives_the_numbers_that_were_sent(gateway, tmp_path):
     """On the real engine, over what the real gateway took; a panel without an expected answer has at least a row."""
-    assert gateway.post(sent().SerializeToString()) == 200
+    post(gateway, sent())
     store = Store(tmp_path / "store")
     try:
         store.insert(gateway.requests)
@@ -150,10 +154,11 @@ def test_dashboards_of_two_apps_show_each_its_own(tmp_path, start, made_up_app):
         (tmp_path / path).write_text(text)
     gateway = start(Collector(tmp_path, tmp_path / "gateway.yaml", JAEGER_OTLP="127.0.0.1:9"))
     ours = {"service.name": "myengine", "myengine.config.quantization": "gptq", "myengine.config.batch": 16}
-    made = request(*REPORTS, *(({**ours, "myengine.env.MYENGINE_FAST": True},) * 2))
+    made = [*map(request, REPORTS), *(request({**ours, "myengine.env.MYENGINE_FAST": True}) for _ in range(2))]
     for run, served in (("5be557ae-ae32-47db-958b-18a1c1cb19f1", 5), ("5be557ae-ae32-47db-958b-18a1c1cb19f1", 9), ("aaaaaaaa-ae32-47db-958b-18a1c1cb19f1", 40)):
-        add_report(made, {**ours, "service.instance.id": run}, {"otel_usage.uptime": 600, "myengine.runtime.requests": served}, name="otel_usage.heartbeat")
-    assert gateway.post(made.SerializeToString()) == 200
+        made.append(request())
+        add_report(made[-1], {**ours, "service.instance.id": run}, {"otel_usage.uptime": 600, "myengine.runtime.requests": served}, name="otel_usage.heartbeat")
+    post(gateway, made)
     store = Store(tmp_path / "store", tmp_path / "clickhouse" / "otel_usage.sql")
     try:
         store.insert(gateway.requests)
@@ -179,12 +184,12 @@ def test_each_expression_gives_the_numbers_of_the_gateway(tmp_path, start):
     gateway = start(Collector(tmp_path, JAEGER_OTLP="127.0.0.1:9"))
     prometheus = start(Prometheus(tmp_path, gateway.metrics_url, gateway.own_url))
     made = sent()
-    made.resource_spans[5].scope_spans[0].spans[0].events.add(name="x")
-    assert gateway.post(made.SerializeToString()) == 200
+    made[5].resource_spans[0].scope_spans[0].spans[0].events.add(name="x")
+    post(gateway, made)
     asked = {panel: expression.replace("$__rate_interval", "30s").replace("${app:regex}", "vllm")
              for _, panel, expression in queries("expr")}  # fmt: skip
     wait_for(lambda: prometheus.query(asked["Accepted, in all"]))
-    assert gateway.post(request(*REPORTS[:3]).SerializeToString()) == 200
+    post(gateway, map(request, (*REPORTS[:2], {**REPORTS[2], "vllm.config.dtype": "of next year"})))
     last = wait_for(lambda: prometheus.query(asked["Since the last report"]))
     time.sleep(3)  # a rate needs two scrapes
     answers = {panel: prometheus.query(expression) for panel, expression in asked.items()}
@@ -196,7 +201,8 @@ def test_each_expression_gives_the_numbers_of_the_gateway(tmp_path, start):
     assert found["Heartbeats, by version"] == {("vllm", "0.32"): 1}
     assert found["gpu_type"] == {("NVIDIA L4",): 6, ("NVIDIA H200",): 2}
     assert found["model_architecture"] == {("OPTForCausalLM",): 6, ("Qwen3ForCausalLM",): 2}
-    assert found["Dropped, a second"].keys() == {("filter/contract",), ("filter/types",)}
+    assert found["Other, of all reports"] == {("vllm.config.dtype",): 1 / 8}
+    assert found["Dropped, a second"].keys() == {("filter/known",), ("filter/contract",), ("filter/first",), ("filter/types",)}
     assert found["Accepted, a second"]["http",] > 0
     assert found["Sent, a second"].keys() == {("file/usage",)}
     assert found["Lost, a second"] == found["Not queued, a second"] == {("otlp_grpc/jaeger",): 0}

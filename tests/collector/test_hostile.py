@@ -9,14 +9,9 @@ import socket
 import time
 import urllib.parse
 
-import grpc
 import pytest
 from collector import Collector
-from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceRequest
-from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2_grpc import MetricsServiceStub
-from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
-from opentelemetry.proto.collector.trace.v1.trace_service_pb2_grpc import TraceServiceStub
-from otlp import found, request
+from otlp import RUN, found, request
 
 pytestmark = pytest.mark.slow
 
@@ -35,7 +30,7 @@ def connect(collector):
 def assert_good_report_gets_through(collector):
     """Post a report and find it in the file, alone, and memory under the limit."""
     assert collector.post(request(GOOD).SerializeToString()) == 200
-    assert [resource for _, _, resource, _ in found(collector.requests)] == [{"service.name": "vllm", **GOOD}]
+    assert [resource for _, _, resource, _ in found(collector.requests)] == [{**RUN, **GOOD}]
     assert collector.rss < LIMIT
 
 
@@ -53,7 +48,7 @@ def large():
         pytest.param(b"\x78\x9c", {"content_encoding": "zstd"}, 400, id="another compression"),
         pytest.param(b"no gzip", {"content_encoding": "gzip"}, 400, id="no gzip"),
         pytest.param(os.urandom(1000), {}, 400, id="junk protobuf"),
-        pytest.param(b"[" * 60_000, {"kind": JSON}, 400, id="deep JSON"),
+        pytest.param(b"[" * 36_000, {"kind": JSON}, 400, id="deep JSON"),
         pytest.param(b'{"resourceSpans": 7}', {"kind": JSON}, 400, id="junk JSON"),
         pytest.param(b"x", {"kind": "text/plain"}, 415, id="another type"),
         pytest.param(b"", {"path": "/v1/logs"}, 404, id="logs"),
@@ -67,22 +62,6 @@ def test_what_is_no_report_is_refused_at_once_and_stored_nowhere(gateway, body, 
 
     assert gateway.post(body, **headers) == status
     assert time.monotonic() - start < 5
-    assert_good_report_gets_through(gateway)
-
-
-def test_grpc_refuses_what_is_too_big_and_other_signals(gateway):
-    """A message above 1 MiB, the smallest limit there is, also after decompression."""
-    big = ExportTraceServiceRequest.FromString(large())
-    big.resource_spans.add().schema_url = "x" * MIB
-    with grpc.insecure_channel(gateway.grpc.removeprefix("http://")) as channel:
-        for compression in (grpc.Compression.NoCompression, grpc.Compression.Gzip):
-            with pytest.raises(grpc.RpcError) as refused:
-                TraceServiceStub(channel).Export(big, timeout=10, compression=compression)
-            assert refused.value.code() == grpc.StatusCode.RESOURCE_EXHAUSTED
-        with pytest.raises(grpc.RpcError) as refused:
-            MetricsServiceStub(channel).Export(ExportMetricsServiceRequest(), timeout=10)
-
-    assert refused.value.code() == grpc.StatusCode.UNIMPLEMENTED
     assert_good_report_gets_through(gateway)
 
 
@@ -151,12 +130,9 @@ def test_memory_limit_answers_429(tmp_path, start):
     gateway.answers = gateway.is_healthy
     start(gateway)
     time.sleep(1)  # it measures every 200 ms
-    with connect(gateway) as one, grpc.insecure_channel(gateway.grpc.removeprefix("http://")) as channel:
-        head = f"POST /v1/traces HTTP/1.1\r\nHost: x\r\nContent-Type: {PROTOBUF}\r\nContent-Length: 60000\r\n\r\n"
-        one.sendall(head.encode() + bytes(60_000))
+    with connect(gateway) as one:
+        head = f"POST /v1/traces HTTP/1.1\r\nHost: x\r\nContent-Type: {PROTOBUF}\r\nContent-Length: 36000\r\n\r\n"
+        one.sendall(head.encode() + bytes(36_000))
         answer = one.recv(12)
-        with pytest.raises(grpc.RpcError) as refused:
-            TraceServiceStub(channel).Export(request(GOOD), timeout=10)
 
     assert answer == b"HTTP/1.1 429"
-    assert refused.value.code() == grpc.StatusCode.RESOURCE_EXHAUSTED

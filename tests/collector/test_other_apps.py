@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from clickhouse import Store
 from collector import Collector
-from otlp import found, request
+from otlp import RUN, found, request
 
 from otel_usage.admit import admit_attributes
 from otel_usage.report import Report
@@ -44,7 +44,7 @@ def test_report_of_another_app_goes_through_what_was_written_for_it(tmp_path, st
 
     assert (resource, span) == tuple(admit_attributes(made_up_app, made.attributes(place), place)[0] for place in ("resource", "span"))
     assert resource.items() >= {"myengine.config.quantization": "awq", "myengine.config.note": "Site 7: lab"}.items()
-    assert of_vllm == {"service.name": "vllm", "vllm.config.dtype": "auto"}
+    assert of_vllm == {**RUN, "vllm.config.dtype": "auto"}
     assert gateway.counts['otel_usage_reports_by_quantization_total{quantization="awq",service_name="myengine"}'] == 1
 
 

@@ -14,19 +14,25 @@ def app(name, *facts):
     return App(name, version="1", facts=facts)
 
 
-def test_each_row_is_checked_by_type_length_and_closed_set():
-    """A string has all three; a number its type."""
+def test_each_row_is_checked_by_type_length_closed_set_and_bounds():
+    """A string has all three; a number its type, its bounds and its step."""
     ours = {attribute.name: attribute for attribute in ottl.union([APP])}
 
     assert ottl.statements([ours["myengine.config.quantization"], ours["myengine.config.batch"]], "resource") == [
-        'keep_keys(resource.attributes, ["myengine.config.quantization", "myengine.config.batch"])',
-        ('delete_key(resource.attributes, "myengine.config.quantization") where '
-        'not IsString(resource.attributes["myengine.config.quantization"]) '
-        'or Len(resource.attributes["myengine.config.quantization"]) > 256'),
-        ('set(resource.attributes["myengine.config.quantization"], "other") where '
-        'resource.attributes["myengine.config.quantization"] != nil and not '
-        'IsMatch(resource.attributes["myengine.config.quantization"], "^(?:awq|gptq|other)(?:\\\\((?:awq|gptq|other)\\\\))?$$")'),
-        'delete_key(resource.attributes, "myengine.config.batch") where not IsInt(resource.attributes["myengine.config.batch"])',
+        ('set(resource.cache["myengine.config.quantization"], resource.attributes["myengine.config.quantization"]) where '
+        'IsString(resource.attributes["myengine.config.quantization"]) '
+        'and Len(resource.attributes["myengine.config.quantization"]) <= 256'),
+        ('set(resource.cache["myengine.config.quantization"], "other") where '
+        'resource.cache["myengine.config.quantization"] != nil and not '
+        'IsMatch(resource.cache["myengine.config.quantization"], "^(?:awq|gptq|other)(?:\\\\((?:awq|gptq|other)\\\\))?$$")'),
+        ('set(resource.cache["myengine.config.batch"], resource.attributes["myengine.config.batch"]) where '
+        'IsInt(resource.attributes["myengine.config.batch"]) '
+        'and resource.attributes["myengine.config.batch"] >= -1 and resource.attributes["myengine.config.batch"] <= 1000000000'),
+        ('set(resource.cache["myengine.config.batch"], Int(Format("%.0f", [resource.cache["myengine.config.batch"] / 8.0])) * 8) '
+        'where resource.cache["myengine.config.batch"] != nil'),
+        ('delete_key(resource.cache, "myengine.config.batch") where resource.cache["myengine.config.batch"] != nil and not '
+        '(resource.cache["myengine.config.batch"] >= -1 and resource.cache["myengine.config.batch"] <= 1000000000)'),
+        "set(resource.attributes, resource.cache)",
         'set(resource.schema_url, "")',
         "set(resource.dropped_attributes_count, 0)",
     ]

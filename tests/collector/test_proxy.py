@@ -14,9 +14,9 @@ from types import SimpleNamespace
 
 import pytest
 from collector import Collector
-from nginx import EXPORT, GRPC, PROTOBUF, Http2, Nginx, framed
+from nginx import PROTOBUF, Http2, Nginx
 from otlp import found, request
-from real_report import PROTOCOLS, report
+from real_report import OVER_HTTP, report
 
 from otel_usage.admit import admit_attributes
 from otel_usage.report import Report
@@ -25,14 +25,14 @@ pytestmark = pytest.mark.slow
 
 
 @pytest.fixture
-def before(tmp_path, start, authority, receiver, grpc_receiver):
-    """A real nginx before receivers that keep what reaches them."""
-    return start(Nginx(tmp_path, SimpleNamespace(http=receiver.url, grpc=grpc_receiver.url), authority))
+def before(tmp_path, start, authority, receiver):
+    """A real nginx before a receiver that keeps what reaches it."""
+    return start(Nginx(tmp_path, SimpleNamespace(http=receiver.url), authority))
 
 
-@pytest.mark.parametrize("protocol", PROTOCOLS, ids=lambda given: "-".join(given.values()))
+@pytest.mark.parametrize("protocol", OVER_HTTP, ids=lambda given: "-".join(given.values()))
 def test_report_arrives_through_the_proxy_with_exactly_its_attributes(home, gateway, proxy, protocol):
-    """The stock exporters over TLS, by HTTP and by gRPC, trusting the authority as an operator has them do."""
+    """The stock exporter over TLS, trusting the authority as an operator has them do."""
     wanted = report(proxy, home, OTEL_EXPORTER_OTLP_CERTIFICATE=str(proxy.authority), **protocol)
     (span,) = found(gateway.requests)
 
@@ -61,21 +61,6 @@ def test_collector_gets_the_body_its_kind_and_nothing_else_of_a_client(before, r
     assert sorted(receiver.only.headers) == [
         ("content-length", str(len(body))), ("content-type", PROTOBUF), ("host", "gateway_http"),
     ]  # fmt: skip
-
-
-def test_collector_gets_no_header_over_grpc_that_tells_of_a_client(before, grpc_receiver):
-    """What nginx does not know it passes on; all that is known to tell of a sender ends there."""
-    told = {
-        "authorization": "Bearer t", "baggage": "a=b", "cookie": "a=b", "forwarded": "for=203.0.113.77", "from": "me",
-        "origin": "o", "referer": "r", "traceparent": "00-7c1d5fa0b9e24c3386d1e0f25a47b877-5be01c86d3f0a277-01",
-        "tracestate": "a=b", "via": "v", "x-client-ip": "203.0.113.77", "x-forwarded-for": "203.0.113.77",
-        "x-real-ip": "203.0.113.77",
-    }  # fmt: skip
-    body = framed(request({}).SerializeToString())
-    answer = Http2(before, f"{EXPORT}?key=1", user_agent="me", **GRPC, **told).finish(body)
-
-    assert (answer[":status"], answer["grpc-status"]) == ("200", "0")
-    assert grpc_receiver.only.headers == [("content-length", str(len(body)))]
 
 
 @pytest.mark.parametrize("status", [429, 503])

@@ -7,12 +7,10 @@ import time
 
 import pytest
 from nginx import Nginx, is_cut
-from opentelemetry.proto.collector.trace.v1.trace_service_pb2_grpc import TraceServiceStub
 from otlp import found, request
 from programs import wait_for
 from refusals import REFUSALS, refusals
 from search import seen_below
-from sender import Relay
 
 pytestmark = pytest.mark.slow
 
@@ -27,26 +25,14 @@ HEADERS = {
 MARKS = {CLIENT, QUERY, NAME, GARBAGE, *HEADERS.values(), "203.0.113.77", "198.51.100.77", "192.0.2.77"}
 
 
-def report_over_grpc(proxy):
-    """Send a report by the stock gRPC client, with what it can add to it, from the client's address."""
-    import grpc
-
-    trust = grpc.ssl_channel_credentials(proxy.authority.read_bytes())
-    agent = [("grpc.primary_user_agent", HEADERS["user-agent"])]
-    metadata = [(name, value) for name, value in HEADERS.items() if name not in ("host", "user-agent")]
-    with Relay(proxy.port, CLIENT) as relay, grpc.secure_channel(f"localhost:{relay.port}", trust, agent) as channel:
-        TraceServiceStub(channel).Export(request({}), metadata=metadata, timeout=10)
-
-
 def try_everything(gateway, proxy):
-    """Send two reports from an address, and have all refused that can be, with a mark beside each; return the statuses."""
+    """Send a report from an address, and have all refused that can be, with a mark beside each; return the statuses."""
     beside = {name.replace("-", "_"): value for name, value in HEADERS.items()}
     path = f"/v1/traces?key={QUERY}"
 
     def ask(body=b"", **more):
         return proxy.ask(path, body, source=CLIENT, name=NAME, **{**beside, **more})
 
-    report_over_grpc(proxy)
     answers = {"report": ask(request({}).SerializeToString()), "junk": ask(b"junk"), **refusals(proxy, QUERY, CLIENT)}
     with contextlib.suppress(OSError), proxy.plain(CLIENT) as connection:
         connection.sendall(b"\x16\x03\x01\x02\x00\x01" + GARBAGE.encode() * 40)
@@ -76,7 +62,7 @@ def test_nothing_of_a_client_is_in_any_file_whatever_is_refused(tmp_path, gatewa
 
     assert answers == TRIED
     assert running | seen_below(tmp_path, *MARKS) == set()
-    assert len(found(gateway.requests)) == 2
+    assert len(found(gateway.requests)) == 1
     assert (files, proxy.log) == ({proxy.log_path}, "")
 
 

@@ -9,7 +9,7 @@ import sys
 import pytest
 import zstandard
 from collector import Collector
-from otlp import as_json, request
+from otlp import RUN, as_json, request
 
 from otel_usage.insights.reader import Record, read
 
@@ -19,7 +19,7 @@ def line(number):
     made = request({"otel_usage.gpu.count": number, "vllm.config.enable_lora": False})
     span = made.resource_spans[0].scope_spans[0].spans[0]
     text = as_json(made).decode().replace('": ', '":').replace(', "', ',"')
-    resource = {"service.name": "vllm", "otel_usage.gpu.count": number, "vllm.config.enable_lora": False}
+    resource = {**RUN, "otel_usage.gpu.count": number, "vllm.config.enable_lora": False}
     return text, Record(
         "vllm", "otel_usage.report", span.start_time_unix_nano, span.trace_id.hex(), span.span_id.hex(),
         resource, {"otel_usage.context": "LLM_CLASS"},

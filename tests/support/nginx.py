@@ -17,7 +17,6 @@ from programs import CONFIG, PATIENCE, Program, free_ports
 TEMPORARY = ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
 EXPORT = "/opentelemetry.proto.collector.trace.v1.TraceService/Export"
 PROTOBUF = "application/x-protobuf"
-GRPC = {"content_type": "application/grpc", "te": "trailers"}
 
 
 class Nginx(Program):
@@ -41,13 +40,12 @@ class Nginx(Program):
             ("listen 443", f"listen 127.0.0.1:{self.port}"),
             ("listen [::]:443", f"listen [::1]:{self.port}"),
             ("server 127.0.0.1:4318;", f"server {gateway.http.partition('//')[2]};"),
-            ("server 127.0.0.1:4317;", f"server {gateway.grpc.partition('//')[2]};"),
             *edits,
         )
         (root / "nginx.conf").write_text(text)
         options = f"daemon off; pid {root}/nginx.pid;"
         super().__init__(root, "nginx", ["nginx", "-e", "stderr", "-p", root, "-c", root / "nginx.conf", "-g", options])
-        self.http = self.grpc = f"https://localhost:{self.port}"
+        self.http = f"https://localhost:{self.port}"
 
     def start(self):
         """Start it, and take its directories away: whatever it wants to write to the disk is an error from here on."""
@@ -174,11 +172,6 @@ def edited(text, *edits):
         assert old in text, old
         text = text.replace(old, new)
     return text
-
-
-def framed(body):
-    """Return a body as gRPC frames it."""
-    return b"\0" + len(body).to_bytes(4, "big") + body
 
 
 def is_cut(connection, until):

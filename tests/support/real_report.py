@@ -13,9 +13,12 @@ from otel_usage.report import Report
 
 SETTINGS = ("model_architecture=OPTForCausalLM", "dtype=torch.float16", "gpu_memory_utilization=0.92",
             "enable_lora=false", "tensor_parallel_size=2", "context=API_SERVER")  # fmt: skip
-PROTOCOLS = (
+OVER_HTTP = (
     {"OTEL_EXPORTER_OTLP_PROTOCOL": "http/protobuf"},
     {"OTEL_EXPORTER_OTLP_PROTOCOL": "http/protobuf", "OTEL_EXPORTER_OTLP_COMPRESSION": "gzip"},
+)
+PROTOCOLS = (
+    *OVER_HTTP,
     {"OTEL_EXPORTER_OTLP_PROTOCOL": "grpc"},
     {"OTEL_EXPORTER_OTLP_PROTOCOL": "grpc", "OTEL_EXPORTER_OTLP_COMPRESSION": "gzip"},
 )

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from nginx import EXPORT, GRPC, PROTOBUF, Http2
+from nginx import EXPORT, PROTOBUF, Http2
 
 REFUSALS = {
-    "path": 404, "path of another signal": 404, "path of another gRPC method": 404, "path below": 404,
-    "GET": 405, "method": 405, "TRACE": 405, "gRPC by GET": 405,
-    "1 MB": 413, "1 MB over gRPC": 413, "chunks": 411,
-    "kind of body": 415, "encoding of body": 415, "gRPC's kind": 415,
+    "path": 404, "path of another signal": 404, "path below": 404, "gRPC": 404,
+    "GET": 405, "method": 405, "TRACE": 405,
+    "1 MB": 413, "1 MB over HTTP/2": 413, "chunks": 411,
+    "kind of body": 415, "encoding of body": 415, "kind of gRPC": 415,
     "long header": 400, "long URI": 414, "malformed request line": 400, "malformed header": 400, "plain HTTP": 400,
 }  # fmt: skip
 
@@ -26,8 +26,8 @@ def refusals(proxy, secret, source):
     def ask(path="/v1/traces", body=b"", **more):
         return proxy.ask(f"{path}?key={secret}", body, source=source, **{"x_key": secret, "user_agent": secret, **more})
 
-    def ask_grpc(path, body=b"", **more):
-        beside = {"x_key": secret, "user_agent": secret, **GRPC, **more}
+    def ask_http2(path, body=b"", **more):
+        beside = {"x_key": secret, "user_agent": secret, **more}
         return int(Http2(proxy, f"{path}?key={secret}", source, **beside).finish(body)[":status"])
 
     large = (secret * 1_000_000)[:1_000_000].encode()
@@ -35,18 +35,17 @@ def refusals(proxy, secret, source):
     return {
         "path": ask(f"/{secret}"),
         "path of another signal": ask("/v1/logs"),
-        "path of another gRPC method": ask_grpc("/opentelemetry.proto.collector.logs.v1.LogsService/Export"),
         "path below": ask(f"/v1/traces/{secret}"),
+        "gRPC": ask_http2(EXPORT, content_type="application/grpc", te="trailers"),
         "GET": ask(method="GET"),
         "method": ask(method=secret.upper()),
         "TRACE": ask(method="TRACE"),
-        "gRPC by GET": ask(EXPORT, method="GET"),
         "1 MB": ask(body=large),
-        "1 MB over gRPC": ask_grpc(EXPORT, large),
+        "1 MB over HTTP/2": ask_http2("/v1/traces", large),
         "chunks": ask(body=iter([secret.encode()]), transfer_encoding="chunked"),
         "kind of body": ask(content_type=f"text/{secret}"),
         "encoding of body": ask(content_encoding=secret),
-        "gRPC's kind": ask_grpc(EXPORT, content_type=secret),
+        "kind of gRPC": ask_http2("/v1/traces", content_type="application/grpc", te="trailers"),
         "long header": ask(x_long=(secret * 8000)[:8000]),
         "long URI": ask(f"/{(secret * 8000)[:8000]}"),
         "malformed request line": raw(proxy, f"POST  {secret}\0 HTTP\r\n\r\n".encode(), source),
