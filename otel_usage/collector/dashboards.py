@@ -38,7 +38,7 @@ BEHIND = 'exporter!="otlp_http/hop"'
 QUEUED = f"otelcol_exporter_queue_size{{{BEHIND}}}"
 # What it sends to itself, over the second hop, is not sent yet. Of failures there is no series before the first.
 SENT, LOST, FULL = (
-    f'sum by (exporter) (rate(otelcol_exporter_{what}_spans{{{BEHIND}}}[$__rate_interval])){otherwise}'
+    f"sum by (exporter) (rate(otelcol_exporter_{what}_spans{{{BEHIND}}}[$__rate_interval])){otherwise}"
     for what, otherwise in (
         ("sent", ""),
         ("send_failed", f" or 0 * sum by (exporter) ({QUEUED})"),
@@ -52,7 +52,7 @@ CURVES = (
      "the memory limit was reached, the queue is full, or something behind failed"),
     ("Dropped, a second", "reqps",
      'sum by (filter) (rate(otelcol_processor_filter_spans_filtered{filter!="filter/reports"}[$__rate_interval]))',
-     "filter/known: of another app or run; filter/contract: no report; filter/first: more than one in a request; filter/types: must stay 0"),
+     "known: another app, or no run; contract: no report; first: not the first of its request; types: must stay 0"),
     ("Sent, a second", "reqps", SENT, ""),
     ("Lost, a second", "reqps", LOST, "a store refused it for good; must stay 0"),
     ("Not queued, a second", "reqps", FULL, "the queue is full, or its disk: clients are told to come again"),
@@ -145,7 +145,9 @@ def _collector(apps: Sequence[App]) -> Iterator[Panel]:
     yield row("Reports since the collector started")
     for title, name in (("Versions", "reports"), ("Heartbeats, by version", "heartbeats")):
         yield curves(title, f"sum by (service_name, service_version) (otel_usage_{name}_total{CHOSEN})")
-    yield curves("Other, of all reports", OTHERS, "percentunit", "what the table does not know: new hardware, models, releases")
+    yield curves(
+        "Other, of all reports", OTHERS, "percentunit", "hardware, models and settings that the table does not know"
+    )
     for one in count.counts(apps):
         expression = f"topk(20, sum by ({one.key}) (otel_usage_reports_by_{one.key}_total{CHOSEN}))"
         yield curves(one.key, expression, why="what the project does not know is other")

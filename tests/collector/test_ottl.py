@@ -23,8 +23,8 @@ def test_each_row_is_checked_by_type_length_closed_set_and_bounds():
         'IsString(resource.attributes["myengine.config.quantization"]) '
         'and Len(resource.attributes["myengine.config.quantization"]) <= 256'),
         ('set(resource.cache["myengine.config.quantization"], "other") where '
-        'resource.cache["myengine.config.quantization"] != nil and not '
-        'IsMatch(resource.cache["myengine.config.quantization"], "^(?:awq|gptq|other)(?:\\\\((?:awq|gptq|other)\\\\))?$$")'),
+        'resource.cache["myengine.config.quantization"] != nil and (not '
+        'IsMatch(resource.cache["myengine.config.quantization"], "^(?:awq|gptq|other)(?:\\\\((?:awq|gptq|other)\\\\))?$$"))'),
         ('set(resource.cache["myengine.config.batch"], resource.attributes["myengine.config.batch"]) where '
         'IsInt(resource.attributes["myengine.config.batch"]) '
         'and resource.attributes["myengine.config.batch"] >= -1 and resource.attributes["myengine.config.batch"] <= 1000000000'),
