@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from otel_usage.collector import count, ottl
 from otel_usage.collector.template import filled, text
-from otel_usage.table import HEARTBEAT, REPORT, RUNTIME_VERSION, SERVICE_NAME, SERVICE_VERSION, VERSION
+from otel_usage.table import HEARTBEAT, REPORT, SERVICE_NAME, SERVICE_VERSION, UUID, VERSION
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -16,8 +16,6 @@ if TYPE_CHECKING:
 # The ports within a machine, by default: each configuration has its own, so that they can run side by side.
 PORTS = {"gateway": {"hop": "14319", "own": "9465"}, "edge": {"hop": "14320", "own": "9466"}}
 
-# A version 4 UUID: random, so that it says nothing of its machine.
-RUN = "[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}"
 
 def configurations(apps: Sequence[App]) -> dict[str, str]:
     """Return the configurations that depend on the fact tables, by their file names.
@@ -27,9 +25,9 @@ def configurations(apps: Sequence[App]) -> dict[str, str]:
     attributes = ottl.union(apps)
     parts: dict[str, str | Sequence[str]] = {
         "apps": ",".join(app.name for app in apps),
-        "run": ottl.escaped(f"^{RUN}$"),
+        "run": ottl.escaped(f"^{UUID}$"),
         "version": ottl.escaped(f"^{VERSION}$"),
-        "numeric": [SERVICE_VERSION.name, RUNTIME_VERSION.name, apps[0].columns["platform"][0].name],
+        "numeric": [SERVICE_VERSION.name, apps[0].columns["platform"][0].name],
         "resource": ottl.statements(attributes, "resource"),
         "span": ottl.statements(attributes, "span"),
         "names": sorted(attribute.name for attribute in attributes),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
 from collector import Collector
 from hypothesis import given, settings, strategies
@@ -175,10 +177,11 @@ def values(app, place):
         ("host.cpu.model.name", "/home/someone/x", "other"),
         ("host.cpu.model.name", "Intel(R) Xeon(R) CPU @ 2.20GHz", "Intel(R) Xeon(R) CPU @ 2.20GHz"),
         ("os.description", WSL, WSL),
+        ("service.version", "10.1.2.3", "10.1.2.3"),
     ],
 )
-def test_what_looks_like_an_address_or_a_person_is_masked_but_in_a_kernel_version(gateway, name, value, kept):
-    """The second layer looks at what the patterns of names let through."""
+def test_what_looks_like_an_address_or_a_person_does_not_pass_but_in_a_version(gateway, name, value, kept):
+    """The patterns of names let neither pass, and a version that is made of four numbers is no address."""
     ((_, resource, _),) = through(gateway, request({name: value}))
 
     assert resource == {**RUN, name: kept}
@@ -247,3 +250,67 @@ def test_counts_are_bounded_whatever_is_invented(gateway):
     assert counts['otel_usage_other_total{attribute="vllm.model.architecture",service_name="vllm"}'] == 20_000
     assert len([name for name in counts if "_by_gpu_type" in name or "_by_model" in name]) == 4
     assert len(counts) < 1100
+
+
+@pytest.mark.parametrize(
+    ("given", "kept"),
+    [
+        ("5be557ae-ae32-47db-958b-18a1c1cb19f1", 1),
+        ("5be557ae-ae32-17db-958b-18a1c1cb19f1", 0),  # version 1: of a machine and a time
+        ("5be557ae-ae32-47db-c58b-18a1c1cb19f1", 0),
+        ("5BE557AE-AE32-47DB-958B-18A1C1CB19F1", 0),
+        ("5be557ae-ae32-47db-958b-18a1c1cb19f1\n", 0),
+        ("00000000-0000-0000-0000-000000000000", 0),
+        ("host-17.example.org", 0),
+        ("other", 0),
+        ("", 0),
+        (17, 0),
+        (None, 0),
+    ],
+)
+@pytest.mark.parametrize("name", ["otel_usage.report", "otel_usage.heartbeat"])
+def test_run_without_a_random_id_is_dropped(shared_gateway, name, given, kept):
+    """A version 4 UUID says nothing of its machine; whatever else stands there, or nothing, the span goes."""
+    made = request()
+    add_report(made, {"service.instance.id": given or ""}, {}, name=name)
+    if given is None:
+        del made.resource_spans[0].resource.attributes[1]
+
+    assert len(through(shared_gateway, made)) == kept
+
+
+DAY = 24 * HOUR
+
+
+@pytest.mark.parametrize(
+    ("away", "kept"),
+    [(0, 0), (-30 * DAY, -30 * DAY), (-31 * DAY + HOUR, -31 * DAY + HOUR), (-31 * DAY - HOUR, 0), (23 * HOUR, 23 * HOUR), (25 * HOUR, 0),
+     (-(10**18), 0), (10**18 * 6, 0), (2**63, 0), (None, 0)],
+)  # fmt: skip
+def test_time_that_can_not_be_is_the_hour_of_receipt(shared_gateway, away, kept):
+    """From 31 days ago to a day ahead a client's clock is believed; a time of 1970, of 2262 or none says when it came."""
+    made, now = request({}), time.time_ns()
+    span = made.resource_spans[0].scope_spans[0].spans[0]
+    span.start_time_unix_nano = 0 if away is None else (now + away) % 2**64
+    span.end_time_unix_nano = 2**64 - 1
+    before = shared_gateway.file.stat().st_size if shared_gateway.file.exists() else 0
+    assert shared_gateway.post(made.SerializeToString()) == 200
+    ((stored,),) = [one["resourceSpans"][0]["scopeSpans"][0]["spans"] for one in shared_gateway.since(before)]
+
+    hours = {str((moment + kept) // HOUR * HOUR) for moment in (now, time.time_ns())}
+    assert stored["startTimeUnixNano"] in hours
+    assert stored["endTimeUnixNano"] == stored["startTimeUnixNano"]
+
+
+def test_what_another_process_of_the_machine_sends_behind_the_door_is_checked_as_well(gateway):
+    """The second hop's port is this machine's: names, values, fields and contract are enforced there too."""
+    made = request({**GPU, "host.name": "box", "vllm.config.dtype": "made up"}, {"service.name": "other"}, {"service.instance.id": "box"}, GPU)
+    made.resource_spans[0].scope_spans[0].scope.name = "secret"
+    made.resource_spans[0].scope_spans[0].spans[0].trace_state = "secret=1"
+    made.resource_spans[3].scope_spans[0].spans[0].events.add(name="secret")
+    assert behind(gateway, made) == 200
+
+    assert [span[1:] for span in found(gateway.requests)] == [
+        ("otel_usage.report", {**RUN, **GPU, "vllm.config.dtype": "other"}, CONTEXT)
+    ]
+    assert b"secret" not in gateway.file.read_bytes()

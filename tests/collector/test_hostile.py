@@ -8,10 +8,12 @@ import os
 import socket
 import time
 import urllib.parse
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from collector import Collector
-from otlp import RUN, found, request
+from nginx import BOMB, header, with_headers
+from otlp import RUN, found, request, sized
 
 pytestmark = pytest.mark.slow
 
@@ -37,6 +39,27 @@ def assert_good_report_gets_through(collector):
 def large():
     """Return a report of 1 MB."""
     return request({"otel_usage.gpu.model": "x" * MIB}).SerializeToString()
+
+
+@pytest.mark.parametrize("packed", [False, True], ids=["plain", "gzip"])
+def test_body_has_36_kib_at_most(gateway, packed):
+    """Before and after decompression: a byte more is refused, and nothing of it is stored."""
+    largest, larger = sized(36 * 1024), sized(36 * 1024 + 1)
+    headers = {"content_encoding": "gzip"} if packed else {}
+    answers = [gateway.post(gzip.compress(body) if packed else body, **headers) for body in (largest, larger)]
+
+    assert answers == [200, 400]
+    assert len(found(gateway.requests)) == 1
+
+
+def test_malformed_json_is_stored_nowhere_and_said_nowhere(gateway):
+    """Near letters that are no ASCII it may be answered 500, as the page says, and 400 otherwise."""
+    bodies = ["é", '{"secret": "é', '{"secret": é}', '{"resourceSpans": [{"resource": {"attributes": é', "[" * 1000, '{"secret": 1e999, "x": 1']
+    answers = [gateway.post(body.encode(), kind=JSON) for body in bodies]
+
+    assert answers == [500, 400, 500, 500, 400, 400]
+    assert found(gateway.requests) == []
+    assert "secret" not in gateway.log
 
 
 @pytest.mark.parametrize(
@@ -136,3 +159,48 @@ def test_memory_limit_answers_429(tmp_path, start):
         answer = one.recv(12)
 
     assert answer == b"HTTP/1.1 429"
+
+
+def poured(address, data):
+    """Send bytes to an address, whether or not somebody listens there, and read what is answered until nothing comes."""
+    with contextlib.suppress(OSError), socket.create_connection(address, timeout=1) as one:
+        one.sendall(data)
+        while one.recv(65536):
+            pass
+
+
+@pytest.mark.parametrize("config", ["gateway", "edge"])
+def test_nothing_that_a_client_sends_is_in_the_log(tmp_path, start, config):
+    """At the level below that of the configuration too: no header, path, method, kind or body, however it is malformed."""
+    door = start(Collector(tmp_path, config, overrides=["service::telemetry::logs::level: info"], JAEGER_OTLP="127.0.0.1:9", KAFKA_BROKERS="127.0.0.1:9"))
+    good = "POST /v1/traces HTTP/1.1\r\nhost: secret\r\n"
+    requests = [
+        f"{good}x-secret-bin: %%%secret\r\ncontent-type: application/secret\r\ncontent-length: 0\r\n\r\n",
+        f"{good}content-type: {PROTOBUF}\r\ncontent-encoding: secret\r\ncontent-length: 6\r\n\r\nsecret",
+        f"{good}content-type: {PROTOBUF}\r\ncontent-length: 6\r\n\r\nsecret",
+        f'{good}content-type: {JSON}\r\ncontent-length: 10\r\n\r\n{{"secret": ',
+        f"{good}content-type: {PROTOBUF}\r\ntransfer-encoding: chunked\r\n\r\nsecret\r\n",
+        f"{good}content-length: secret\r\n\r\n", f"{good}secret\r\n\r\n", f"{good}secret\0: secret\r\n\r\n",
+        "SECRET /secret?secret HTTP/1.1\r\nhost: secret\r\n\r\n", "secret secret secret\r\n\r\n", "\x16\x03\x01\x02\0\x01secret",
+    ]  # fmt: skip
+    pours = [*map(str.encode, requests), with_headers(header(b"x-secret-bin", b"%%%secret"))]
+    for url in (door.http, door.grpc, door.hop):
+        for data in pours:
+            poured(("127.0.0.1", int(url.rpartition(":")[2])), data)
+    time.sleep(0.5)
+
+    assert [line for line in door.log.splitlines() if "secret" in line.lower()] == []
+    assert "service@v" in door.log
+
+
+@pytest.mark.parametrize("config", ["gateway", "edge"])
+def test_headers_that_refer_to_each_other_take_no_memory(tmp_path, start, config):
+    """A byte each stands for a header: over the door's port they are no HTTP, and nobody listens where gRPC would be."""
+    door = start(Collector(tmp_path, config, JAEGER_OTLP="127.0.0.1:9", KAFKA_BROKERS="127.0.0.1:9"))
+    bomb = with_headers(header(b"x", b""), BOMB * 400_000)
+    with ThreadPoolExecutor(4) as pool:
+        for url in (door.http, door.grpc):
+            list(pool.map(poured, [("127.0.0.1", int(url.rpartition(":")[2]))] * 4, [bomb] * 4))
+
+    assert door.rss < 256 * MIB
+    assert door.post(request(GOOD).SerializeToString()) == 200

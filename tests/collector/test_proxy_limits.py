@@ -12,8 +12,8 @@ from collections import Counter
 from types import SimpleNamespace
 
 import pytest
-from nginx import PROTOBUF, Http2, Nginx, is_cut
-from otlp import request
+from nginx import BOMB, PROTOBUF, Http2, Nginx, header, is_cut, with_headers
+from otlp import sized
 
 pytestmark = pytest.mark.slow
 
@@ -94,13 +94,13 @@ def test_client_has_so_many_requests_open_and_no_more(proxy):
     assert asked_until(proxy, 200)
 
 
-def of_size(size):
-    """Return a request of exactly so many bytes."""
-    length = size
-    while (made := request({"pad": "x" * length})).ByteSize() > size:
-        length -= made.ByteSize() - size
-    assert made.ByteSize() == size
-    return made.SerializeToString()
+def test_body_has_36_kib_at_most(proxy, gateway):
+    """A byte more is refused before the gateway hears of it, over HTTP/2 and of a length that is not said as well."""
+    largest, larger = sized(MOST), sized(MOST + 1)
+    over_http2 = [Http2(proxy, "/v1/traces", CLIENT).finish(body)[":status"] for body in (largest, larger)]
+
+    assert [proxy.ask(body=body) for body in (largest, larger)] == [200, 413]
+    assert over_http2 == ["200", "413"]
 
 
 def passed_on(server):
@@ -156,3 +156,16 @@ def test_tls_is_of_today(proxy):
 
     with proxy.connect("127.0.0.1", "h2", "http/1.1") as connection:
         assert (connection.version(), connection.selected_alpn_protocol()) == ("TLSv1.3", "h2")
+
+
+def test_headers_that_refer_to_each_other_take_no_memory(proxy):
+    """HTTP/2 can name a header of 4,000 bytes by one: such a request ends at once, and the next one is served."""
+    bomb = with_headers(header(b"x-bomb", b"x" * 4000), BOMB * 100_000)
+    for _ in range(20):
+        with contextlib.suppress(OSError), proxy.connect(CLIENT, "h2") as connection:
+            connection.sendall(bomb)
+            while connection.recv(65536):
+                pass
+
+    assert proxy.memory < 64 * 2**20
+    assert proxy.ask(source=OTHER) == 200

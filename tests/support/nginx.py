@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import http.client
+import re
 import socket
 import ssl
 import time
@@ -12,6 +13,8 @@ from pathlib import Path
 import h2.config
 import h2.connection
 import h2.events
+import hpack
+import hpack.hpack
 from programs import CONFIG, PATIENCE, Program, free_ports
 
 TEMPORARY = ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
@@ -62,10 +65,21 @@ class Nginx(Program):
     @property
     def files(self):
         """The files that it and its workers have open."""
+        links = [link for process in self.processes for link in (process / "fd").iterdir()]
+        return {link.readlink() for link in links if link.is_file()}
+
+    @property
+    def processes(self):
+        """It and its workers, each as its directory under /proc."""
         process = Path(f"/proc/{self.process.pid}")
         workers = (process / "task" / process.name / "children").read_text().split()
-        links = [link for number in (process.name, *workers) for link in Path(f"/proc/{number}/fd").iterdir()]
-        return {link.readlink() for link in links if link.is_file()}
+        return [process, *(Path("/proc") / number for number in workers)]
+
+    @property
+    def memory(self):
+        """The most memory that one of its processes has had, in bytes."""
+        peaks = [re.search(r"VmHWM:\s+(\d+)", (process / "status").read_text())[1] for process in self.processes]
+        return max(map(int, peaks)) * 1024
 
     def kill(self):
         """End it by a signal that it passes on: without their master its workers would live on."""
@@ -159,6 +173,30 @@ class Http2:
             self._receive()
         self._socket.close()
         return self.answer
+
+
+def with_headers(*more):
+    """Return the begin of a gRPC request over HTTP/2, with blocks of encoded headers after its own."""
+    own = hpack.Encoder().encode([(":method", "POST"), (":scheme", "http"), (":path", EXPORT), (":authority", "x"),
+                                  ("content-type", "application/grpc"), ("te", "trailers")])  # fmt: skip
+    block = b"".join((own, *more))
+    frames = [b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", _frame(4, 0, 0, b"")]
+    for stream in range(1, 16, 2):
+        pieces = [block[start : start + 16384] for start in range(0, len(block), 16384)]
+        frames += [_frame(9 if number else 1, 4 * (number == len(pieces) - 1), stream, piece) for number, piece in enumerate(pieces)]
+    return b"".join(frames)
+
+
+def _frame(kind, flags, stream, payload):
+    return len(payload).to_bytes(3, "big") + bytes([kind, flags]) + stream.to_bytes(4, "big") + payload
+
+
+def header(name, value):
+    """Return an encoded header that is remembered under the number 62, and may be referred to by BOMB."""
+    return b"\x40" + bytes([len(name)]) + name + hpack.hpack.encode_integer(len(value), 7) + value
+
+
+BOMB = b"\xbe"
 
 
 def named(headers):

@@ -45,6 +45,15 @@ def put(attributes, values):
         setattr(attributes.add(key=name).value, KINDS[type(value)], value)
 
 
+def sized(size):
+    """Return a report of exactly so many bytes, with an attribute that nobody declared."""
+    length = size
+    while (made := request({"pad": "x" * length})).ByteSize() > size:
+        length -= made.ByteSize() - size
+    assert made.ByteSize() == size
+    return made.SerializeToString()
+
+
 def as_json(made):
     """Return a request in OTLP's JSON: protobuf's own, but for ids, which are hexadecimal digits."""
     return json.dumps(_with_digits(MessageToDict(made))).encode()
