@@ -137,6 +137,28 @@ def test_client_is_told_to_come_again_when_the_queue_is_full_and_delivers_later(
     assert wait_for(lambda: len(list(filter(is_real, jaeger.traces()))) == 2)
 
 
+def test_full_queue_has_few_lines_written_in_vain_and_each_report_is_read_once(tmp_path, start):
+    """The file has a report before the queue refuses it: so many senders come again and again, and so few lines it grows."""
+    small = "exporters::otlp_grpc/jaeger::sending_queue::batch::min_size: 1"
+    gateway = start(Collector(tmp_path, overrides=[small], JAEGER_OTLP="127.0.0.1:9", OTEL_USAGE_QUEUE_SIZE="3"))
+    end = time.monotonic() + 4
+
+    def come_again():
+        made = request(GPU)
+        while time.monotonic() < end:
+            gateway.post(made.SerializeToString(), timeout=20)
+
+    senders = [threading.Thread(target=come_again) for _ in range(32)]
+    for sender in senders:
+        sender.start()
+    for sender in senders:
+        sender.join()
+    ids = [record.trace_id for record in read([str(gateway.file)])]
+
+    assert len(found(gateway.requests)) <= 32 * 4  # each has an answer after 2 s
+    assert len(ids) == len(set(ids)) <= 32
+
+
 def is_real(trace):
     """Tell a report of a program from the made ones: it knows the machine's processors."""
     (process,) = trace["processes"].values()
