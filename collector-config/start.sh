@@ -2,8 +2,9 @@
 # Starts a collector whose queues are on disk: start.sh gateway.yaml [more of the collector's arguments]
 # The collector does not start while a queue file is damaged, as a failing disk can leave one. So each is checked first,
 # by its format's own tool, and one that is damaged is set aside and said. What waited in it is lost to Jaeger or Kafka,
-# and is still in the gateway's file.
+# and is still in the gateway's file. What is written is for the collector's user alone.
 set -eu
+umask 077
 queue=${OTEL_USAGE_QUEUE:-./queue}
 for file in "$queue"/exporter_*; do
     case $file in *.damaged-*) continue ;; esac
@@ -16,4 +17,11 @@ for file in "$queue"/exporter_*; do
 done
 config=$1
 shift
+# The file exporter gives a file that it makes mode 0644, whatever the umask says, and one that is there keeps its own.
+if grep -q '/usage\.jsonl$' "$config"; then
+    data=${OTEL_USAGE_DATA:-./data}
+    mkdir -p "$data"
+    : >>"$data/usage.jsonl"
+    chmod 600 "$data"/usage*.jsonl
+fi
 exec "${OTELCOL:-otelcol-usage}" --config "$config" "$@"

@@ -211,6 +211,33 @@ def test_full_disk_refuses_reports_and_is_said_in_the_log(tmp_path, start, small
     assert trace_of(afterwards) in [record.trace_id for record in read([str(small_disk)])]
 
 
+def by_script(gateway):
+    """Have a gateway be started by start.sh from now on, and return it."""
+    gateway.command = [str(CONFIG / "start.sh"), *gateway.command[2:]]
+    gateway.environment |= {"OTELCOL": str(BIN / "otelcol-usage"), "BBOLT": str(BIN / "bbolt")}
+    return gateway
+
+
+@pytest.mark.parametrize("config", ["gateway", "edge"])
+def test_files_are_their_users_alone(tmp_path, start, config):
+    """Data and queue: directories of mode 0700, and files of 0600 in them where start.sh starts the collector."""
+    collector = start(by_script(Collector(tmp_path, config, JAEGER_OTLP="127.0.0.1:9", KAFKA_BROKERS="127.0.0.1:9")))
+    assert collector.post(request(GPU).SerializeToString()) == 200
+    made = [path for name in ("data", "queue") for path in (tmp_path / name, *(tmp_path / name).rglob("*")) if path.exists()]
+
+    assert {(path.is_dir(), oct(path.stat().st_mode & 0o777)) for path in made} == {(True, "0o700"), (False, "0o600")}
+    assert len(made) == {"gateway": 4, "edge": 2}[config]
+
+
+@pytest.mark.parametrize("config", ["gateway", "edge"])
+def test_directories_are_their_users_alone_without_the_script_too(tmp_path, start, config):
+    """As in a container, which has no shell: nobody else reaches what is in them."""
+    start(Collector(tmp_path, config, JAEGER_OTLP="127.0.0.1:9", KAFKA_BROKERS="127.0.0.1:9"))
+    modes = [oct((tmp_path / name).stat().st_mode & 0o777) for name in ("data", "queue") if (tmp_path / name).exists()]
+
+    assert modes == ["0o700"] * {"gateway": 2, "edge": 1}[config]
+
+
 def in_the_middle(data):
     """All but its head is noise."""
     return data[:8192] + os.urandom(len(data) - 8192)
@@ -234,9 +261,7 @@ def test_corrupt_queue_is_set_aside_and_said_in_the_log(tmp_path, start, damage)
     gateway.kill()
     (queue,) = (tmp_path / "queue").iterdir()
     queue.write_bytes(damage(queue.read_bytes()))
-    gateway.command = [str(CONFIG / "start.sh"), *gateway.command[2:]]
-    gateway.environment |= {"OTELCOL": str(BIN / "otelcol-usage"), "BBOLT": str(BIN / "bbolt")}
-    gateway.start()
+    by_script(gateway).start()
 
     assert gateway.post(request(GPU).SerializeToString()) == 200
     assert len(found(gateway.requests)) == 2
