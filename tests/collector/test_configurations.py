@@ -93,6 +93,17 @@ def test_public_door_has_limits(name):
     assert protocols["http"].keys() >= {"read_timeout", "read_header_timeout", "write_timeout", "middlewares"}
 
 
+def test_gateway_and_edge_are_one_door():
+    """The same receiver, processors and pipelines up to the second hop, so that what is tested of one holds for both."""
+    doors = [
+        (loaded(name)["processors"], components(name, "receivers")["otlp/public"],
+         [loaded(name)["service"]["pipelines"][pipeline] for pipeline in ("traces/public", "traces/clean")])
+        for name in PUBLIC
+    ]  # fmt: skip
+
+    assert doors[0] == doors[1]
+
+
 @pytest.mark.parametrize("name", PUBLIC)
 def test_only_the_second_hop_is_behind_the_door(name):
     """Whatever has a queue or a file stands behind it."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import http.client
+import re
 import select
 import socket
 import ssl
@@ -14,6 +15,7 @@ from types import SimpleNamespace
 import pytest
 from nginx import BOMB, PROTOBUF, Http2, Nginx, header, is_cut, with_headers
 from otlp import sized
+from programs import CONFIG
 
 pytestmark = pytest.mark.slow
 
@@ -92,6 +94,15 @@ def test_client_has_so_many_requests_open_and_no_more(proxy):
         assert proxy.ask(source=OTHER) == 200
 
     assert asked_until(proxy, 200)
+
+
+def test_page_says_how_many_reports_an_hour_one_address_may_send():
+    """The rate and the burst of the proxy's own configuration, since each request has one report that counts."""
+    text = (CONFIG / "proxy" / "nginx.conf").read_text()
+    rate, burst = (int(re.search(pattern, text)[1]) for pattern in (r"rate=(\d+)r/s", r"burst=(\d+) "))
+    page = (CONFIG / "README.md").read_text()
+
+    assert f"{rate} requests a second and {burst} at once, so at most {3600 * rate + burst:,} reports an hour" in page
 
 
 def test_body_has_36_kib_at_most(proxy, gateway):

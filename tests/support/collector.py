@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+from otlp import found
 from programs import BIN, CONFIG, Program, fetch, free_ports
 
 
@@ -52,6 +53,16 @@ class Collector(Program):
         if not self.file.exists():
             return []
         return [json.loads(line) for line in self.file.read_bytes()[offset:].splitlines()]
+
+    def through(self, made):
+        """Post a request; return what is in the file of it, as (name, resource attributes, span attributes)."""
+        before = self.file.stat().st_size if self.file.exists() else 0
+        assert self.post(made.SerializeToString()) == 200
+        return [span[1:] for span in found(self.since(before))]
+
+    def behind(self, made):
+        """Post a request behind the door, where the reports of many requests arrive together; return the answer's status."""
+        return fetch(f"{self.hop}/v1/traces", made.SerializeToString(), {"content-type": "application/x-protobuf"})[0]
 
     @property
     def counts(self):
