@@ -115,11 +115,11 @@ def test_files_of_a_real_collector_are_read_back(tmp_path, start, compression):
     overrides = ["exporters::file/usage::rotation::max_megabytes: 1", f"exporters::file/usage::compression: {compression}"]
     collector = start(Collector(tmp_path, overrides=overrides[: 1 + (compression == "zstd")], JAEGER_OTLP="127.0.0.1:9"))
     for first in range(0, 6000, 100):
-        made = request(*({"otel_usage.gpu.count": count, "otel_usage.gpu.model": os.urandom(40).hex()} for count in range(first, first + 100)))
-        assert collector.post(made.SerializeToString()) == 200
+        made = request(*({"vllm.config.max_model_len": count} for count in range(first, first + 100)))
+        assert collector.behind(made) == 200
     collector.kill()
 
     records = list(read([str(collector.file.parent)]))
 
     assert len(list(collector.file.parent.iterdir())) > (compression == "none")  # what is compressed fits into one
-    assert sorted(record.resource["otel_usage.gpu.count"] for record in records) == list(range(6000))
+    assert sorted(record.resource["vllm.config.max_model_len"] for record in records) == list(range(6000))

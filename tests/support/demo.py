@@ -11,6 +11,7 @@ import subprocess
 import sys
 import tempfile
 import time
+import uuid
 from collections import Counter
 from pathlib import Path
 
@@ -38,6 +39,7 @@ def made_up(chosen):
     """Return a report that nobody made: it says so in its source."""
     pick = lambda weights: chosen.choices(list(weights), list(weights.values()))[0]  # noqa: E731 -- it is one line
     return request({
+        "service.instance.id": str(uuid.UUID(int=chosen.getrandbits(128), version=4)),
         "service.version": chosen.choice(["0.31.0", "0.32.0", "0.33.0"]), "otel_usage.source": "synthetic",
         "otel_usage.gpu.model": pick(GPUS), "otel_usage.gpu.count": chosen.choice([1, 1, 2, 4, 8]),
         "vllm.model.architecture": pick(MODELS), "vllm.config.dtype": "torch.bfloat16",
