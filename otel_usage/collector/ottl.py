@@ -6,7 +6,7 @@ import re
 from decimal import Decimal
 from typing import TYPE_CHECKING
 
-from otel_usage.facts import MAX_BYTES, OTHER, Attribute
+from otel_usage.facts import LOOK_ALIKE, MAX_BYTES, OTHER, UNSEEN, Attribute
 from otel_usage.table import SERVICE_NAME
 
 if TYPE_CHECKING:
@@ -37,7 +37,8 @@ def union(apps: Iterable[App]) -> list[Attribute]:
 
 def _joined(same: list[Attribute]) -> Attribute:
     first = same[0]
-    pattern = "|".join(dict.fromkeys(attribute.pattern for attribute in same if attribute.pattern))
+    patterns = [attribute.pattern for attribute in same if attribute.values is None]
+    pattern = "|".join(dict.fromkeys(filter(None, patterns)))
     if NOT_RE2.search(pattern):
         message = (
             f"{first.name}: the collector's expressions (RE2) know no look-around and no back reference; "
@@ -45,12 +46,13 @@ def _joined(same: list[Attribute]) -> Attribute:
         )
         raise PatternError(message)
     values = tuple(dict.fromkeys(value for attribute in same for value in attribute.values or ()))
-    if first.name == SERVICE_NAME:
-        values = ()  # only those that the collector is told to take get as far as this
+    # One app takes any text; of the apps' own names only those that the collector takes get as far as this.
+    if None in patterns or first.name == SERVICE_NAME:
+        pattern, values = "", ()
     return Attribute(
-        first.name, first.type, place=first.place, unit=first.unit, values=values or None, pattern=pattern or None, open=first.open,
-        step=_shared(min, (one.step for one in same)), minimum=_shared(min, (one.minimum for one in same)),
-        maximum=_shared(max, (one.maximum for one in same)),
+        first.name, first.type, place=first.place, unit=first.unit, values=values or None, pattern=pattern or None,
+        open=first.open, step=_shared(min, (one.step for one in same)),
+        minimum=_shared(min, (one.minimum for one in same)), maximum=_shared(max, (one.maximum for one in same)),
     )  # fmt: skip
 
 
@@ -77,11 +79,15 @@ def _admit(attribute: Attribute) -> Iterator[str]:
     """Yield what copies a value that fits, and what makes it as coarse as the table says."""
     given, value = path(attribute), cached(attribute)
     yield f"set({value}, {given}) where {fitting(attribute)}"
-    if expression := allowed(attribute):
-        yield f'set({value}, "{OTHER}") where {value} != nil and not IsMatch({value}, {string(expression)})'
+    wrong = [f"not IsMatch({value}, {string(expression)})"] if (expression := allowed(attribute)) else []
+    if attribute.type is str and attribute.values is None:
+        wrong.append(f"IsMatch({value}, {string(f'{LOOK_ALIKE}|{UNSEEN}')})")
+    if wrong:
+        yield f'set({value}, "{OTHER}") where {value} != nil and ({" or ".join(wrong)})'
     if attribute.step is not None:
         yield f"set({value}, {_in_steps(attribute)}) where {value} != nil"
-        yield f'delete_key({attribute.place}.cache, "{attribute.name}") where {value} != nil and not ({_bounds(attribute, value)})'
+        outside = f"{value} != nil and not ({_bounds(attribute, value)})"
+        yield f'delete_key({attribute.place}.cache, "{attribute.name}") where {outside}'
 
 
 def fitting(attribute: Attribute) -> str:
@@ -125,17 +131,18 @@ def misfit(attribute: Attribute) -> str:
 
 def allowed(attribute: Attribute) -> str | None:
     """Return the expression for all that a string may be, or None where it may be anything."""
-    if attribute.values is not None:
-        words = "|".join(re.sub(r"([.+*?^$()[\]{}|\\])", r"\\\1", value) for value in (*attribute.values, OTHER))
-        return f"^(?:{words})(?:\\((?:{words})\\))?$"  # a class within a class, as where it comes from
-    return None if attribute.pattern is None else f"^(?:{attribute.pattern}|{OTHER})$"
+    if attribute.values is None:
+        return None if attribute.pattern is None else f"^(?:{attribute.pattern}|{OTHER})$"
+    words = "|".join(re.sub(r"([.+*?^$()[\]{}|\\])", r"\\\1", value) for value in (*attribute.values, OTHER))
+    known = f"(?:{words})(?:\\((?:{words})\\))?"  # a class within a class, as where it comes from
+    return f"^{known}$" if attribute.pattern is None else f"^(?:{attribute.pattern}|{known})$"
 
 
 def is_other(attribute: Attribute) -> str:
     """Return the condition that a string, or one name within it, is not among those that the table knows."""
     if attribute.values is None:
         return f'{path(attribute)} == "{OTHER}"'
-    return f'{path(attribute)} != nil and IsMatch({path(attribute)}, {string(f"(^|[(]){OTHER}($|[()])")})'
+    return f"{path(attribute)} != nil and IsMatch({path(attribute)}, {string(f'(^|[(]){OTHER}($|[()])')})"
 
 
 def path(attribute: Attribute) -> str:
