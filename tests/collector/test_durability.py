@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import random
 import signal
+import stat
 import subprocess
 import sys
 import threading
@@ -225,7 +226,7 @@ def test_files_are_their_users_alone(tmp_path, start, config):
     assert collector.post(request(GPU).SerializeToString()) == 200
     made = [path for name in ("data", "queue") for path in (tmp_path / name, *(tmp_path / name).rglob("*")) if path.exists()]
 
-    assert {(path.is_dir(), oct(path.stat().st_mode & 0o777)) for path in made} == {(True, "0o700"), (False, "0o600")}
+    assert {stat.filemode(path.stat().st_mode) for path in made} == {"drwx------", "-rw-------"}
     assert len(made) == {"gateway": 4, "edge": 2}[config]
 
 
