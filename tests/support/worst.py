@@ -101,3 +101,20 @@ SHAPES = {
     "almost matches of patterns": lambda room: each(lambda _: resource(scope(span()), after=strings(OPEN, "1." * 60)), room),
     "long strings": lambda room: each(lambda _: resource(scope(span()), after=strings(OPEN, "a" * 256)), room),
 }  # fmt: skip
+
+
+def in_attribute(value):
+    """Return a request as JSON with a value of an attribute."""
+    return '{"resourceSpans":[{"resource":{"attributes":[{"key":"host.arch","value":' + value + "}]}}]}"
+
+
+# The same of JSON, each of about so many bytes.
+JSON_SHAPES = {
+    "empty resources": lambda room: '{"resourceSpans":[' + ",".join(["{}"] * (room // 3)) + "]}",
+    "values within values": lambda room: in_attribute('{"arrayValue":{"values":[' * (room // 28) + "{}" + "]}}" * (room // 28)),
+    "a wide array": lambda room: in_attribute('{"arrayValue":{"values":[' + ",".join(["{}"] * (room // 3)) + "]}}"),
+    "unknown keys": lambda room: "{" + ",".join(['"":0'] * (room // 5)) + "}",
+    "unknown lists within lists": lambda room: '{"x":' + "[" * (room // 2) + "]" * (room // 2) + "}",
+    "escaped letters": lambda room: in_attribute('{"stringValue":"' + "\\u0041" * (room // 6) + '"}'),
+    "digits": lambda room: in_attribute('{"doubleValue":' + "1" * room + "}"),
+}  # fmt: skip
