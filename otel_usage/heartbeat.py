@@ -28,7 +28,7 @@ class Heartbeat:
     interval: seconds between two. clock: seconds, monotonic.
     """
 
-    __slots__ = ("_clock", "_failures", "_gate", "_interval", "_pairs", "_skip", "_start", "beats")
+    __slots__ = ("_clock", "_failures", "_gate", "_interval", "_pairs", "_skipped", "_start", "beats")
 
     def __init__(
         self,
@@ -41,7 +41,9 @@ class Heartbeat:
         self._pairs: list[tuple[Report, Destination | None]] = [*pairs] or [(report, None)]
         self._gate, self._interval, self._clock = gate, interval, clock
         self._start = clock()
-        self._failures = self._skip = 0
+        # By destination: how often it did not answer, and how many of the next are not sent to it.
+        self._failures: dict[str, int] = {}
+        self._skipped: dict[str, int] = {}
         #: How many there were.
         self.beats = 0
 
@@ -49,17 +51,15 @@ class Heartbeat:
         """Write a line and send it on; when final, leave the sending to a later run.
 
         runtime: what the app says its run has done, admitted.
-        While a destination does not answer, ever more of them are not sent, up to an hour's; none is when opted out.
+        While a destination does not answer, ever more of them are not sent to it, up to an hour's. None is sent when
+        opted out.
         """
         self.beats += 1
         uptime = max(int(self._clock() - self._start), 0)
         made = [(self._made(report, {**runtime, "uptime": uptime}), destination) for report, destination in self._pairs]
         write(made[0][0], self._gate)
-        if self._skip and not final:
-            self._skip -= 1
-            return
         for report, destination in made:
-            if destination is not None and self._gate.may_send():
+            if destination is not None and (final or self._is_turn(destination)) and self._gate.may_send():
                 self._send(Parcel(report, destination, self._gate), final=final)
 
     @staticmethod
@@ -67,13 +67,19 @@ class Heartbeat:
         about = {key: value for key, value in report.facts.items() if key not in ("context", "log_time")}
         return Report(report.app, {**about, **runtime}, name=HEARTBEAT)
 
+    def _is_turn(self, destination: Destination) -> bool:
+        left = self._skipped.get(destination.key, 0)
+        self._skipped[destination.key] = max(left - 1, 0)
+        return left == 0
+
     def _send(self, parcel: Parcel, *, final: bool) -> None:
+        to = parcel.destination.key
         parcel.keep()
         if final:
             parcel.leave()
         elif parcel.attempt():
-            self._failures = 0
+            self._failures[to] = 0
         else:
-            self._failures += 1
+            self._failures[to] = failures = self._failures.get(to, 0) + 1
             asked = math.ceil(parcel.after / self._interval)
-            self._skip = max(asked, min(2**self._failures - 1, MOST_SKIPPED))
+            self._skipped[to] = max(asked, min(2**failures - 1, MOST_SKIPPED))

@@ -9,13 +9,17 @@ from pathlib import Path
 import pytest
 from myengine_app import APP
 
+from otel_usage import parcel
 from otel_usage.delivery import Gate
 from otel_usage.destination import Destination, resolve
+from otel_usage.exporters.outcome import Outcome
 from otel_usage.heartbeat import Heartbeat
 from otel_usage.outbox import waiting
 from otel_usage.report import Report
 
+PROJECT = Destination("project", "http://127.0.0.1:9/v1/traces", "otlp", by_operator=False)
 OPERATORS = Destination("otlp", "http://127.0.0.1:9/v1/traces", "http/protobuf", by_operator=True)
+TAKEN, AWAY = Outcome("taken", ok=True), Outcome("no answer")
 
 
 @pytest.fixture
@@ -94,6 +98,40 @@ def test_a_server_that_asks_to_wait_is_left_alone_for_so_long(beating, receiver)
     heartbeat.beat({})
 
     assert (quiet, len(receiver.received)) == (1, 2)
+
+
+@pytest.mark.parametrize(
+    ("project", "operators", "sent_to_project", "sent_to_operators"),
+    [
+        ([AWAY], [TAKEN], [0, 2, 6, 13, 20], list(range(21))),
+        ([TAKEN], [AWAY], list(range(21)), [0, 2, 6, 13, 20]),
+        ([AWAY], [AWAY], [0, 2, 6, 13, 20], [0, 2, 6, 13, 20]),
+        ([Outcome("busy", after=6000), TAKEN], [AWAY, TAKEN], [0, *range(11, 21)], [0, *range(2, 21)]),
+        ([Outcome("busy", after=600.5), TAKEN], [TAKEN], [0, *range(3, 21)], list(range(21))),
+        ([Outcome("busy", after=60), AWAY, TAKEN], [TAKEN], [0, 2, *range(6, 21)], list(range(21))),
+        ([AWAY, AWAY, AWAY, TAKEN, AWAY, TAKEN], [TAKEN], [0, 2, 6, 13, 14, 16, 17, 18, 19, 20], list(range(21))),
+        ([Outcome("refused", again=False)], [AWAY], list(range(21)), [0, 2, 6, 13, 20]),
+    ],
+    ids=["the project is away", "the operator's is away", "both are away", "the project asks to wait", "it asks for a little more than one",
+         "it asks for less than the back-off", "it comes back and begins anew", "it refuses"],
+)  # fmt: skip
+def test_each_destination_has_its_own_back_off(clock, monkeypatch, project, operators, sent_to_project, sent_to_operators):
+    """One that is away, or asks to wait, holds up no other; which of 21 heartbeats are sent to each."""
+    answers, sent, beat = {"project": list(project), "otlp": list(operators)}, {"project": [], "otlp": []}, [0]
+
+    def send(report, destination, gate, **_):
+        sent[destination.kind].append(beat[0])
+        left = answers[destination.kind]
+        return left.pop(0) if len(left) > 1 else left[0]
+
+    monkeypatch.setattr(parcel, "send", send)
+    gate = Gate(APP, [PROJECT, OPERATORS])
+    report = Report(APP, {})
+    heartbeat = Heartbeat(report, [(report, PROJECT), (report.renamed(), OPERATORS)], gate, 600.0, clock)
+    for beat[0] in range(21):
+        heartbeat.beat({})
+
+    assert sent == {"project": sent_to_project, "otlp": sent_to_operators}
 
 
 def test_of_what_waits_only_the_newest_is_kept(beating, receiver, home):
