@@ -103,7 +103,7 @@ class Worker:
                     return first[1]
                 if not wait:
                     break
-                self._news.wait(left)
+                self._news.wait(min(left, threading.TIMEOUT_MAX))
             self._alive = False
             return None
 

@@ -57,6 +57,20 @@ def test_a_stopped_worker_forgets_what_is_for_later(errors):
     assert done == []
 
 
+@pytest.mark.parametrize("never", [float("inf"), 1e300, threading.TIMEOUT_MAX * 2])
+def test_a_task_for_a_time_that_never_comes_stops_nothing(errors, never):
+    """No lock can be waited for so long; those for now run all the same."""
+    worker, over = Worker(errors.append), threading.Event()
+    worker.later(never, lambda: errors.append("never"))
+    time.sleep(0.05)
+    worker.soon(over.set)
+    ran = over.wait(5)
+    worker.stop()
+
+    assert ran is True
+    assert errors == []
+
+
 def test_a_thread_that_can_not_be_started_is_told_and_the_task_waits(errors, monkeypatch):
     """The next task brings it along."""
 
