@@ -32,8 +32,8 @@ class Job:
     may_leave: asked once, before the first attempt to send, whether anything of this run leaves.
     """
 
-    __slots__ = ("_attempts", "_detection", "_given", "_hurried", "_keys", "_leaves", "_may_leave", "_pending",
-                 "_picked", "attempted", "gate", "line_ok", "misfits", "pairs", "report", "written")  # fmt: skip
+    __slots__ = ("_detection", "_given", "_hurried", "_keys", "_leaves", "_may_leave", "_pending", "_picked",
+                 "attempted", "attempts", "gate", "line_ok", "misfits", "pairs", "report", "written")  # fmt: skip
 
     def __init__(
         self,
@@ -48,7 +48,8 @@ class Job:
         self._detection: Detection | None = None
         self._hurried = self._leaves = False
         self._pending: list[Parcel] = []
-        self._attempts = 0
+        #: How often it was run.
+        self.attempts = 0
         #: The report to each destination, under ids of its own.
         self.pairs: list[tuple[Report, Destination]] = []
         self.report: Report | None = None
@@ -81,7 +82,7 @@ class Job:
 
     def run(self) -> None:
         """Do what is still to be done: the first time all of it, then what a destination did not take."""
-        self._attempts += 1
+        self.attempts += 1
         if self.report is None:
             from otel_usage.host import reserve_standard_streams  # noqa: PLC0415 -- loads `warnings`
 
@@ -110,11 +111,11 @@ class Job:
     def pause(self) -> float | None:
         """The seconds until the next attempt, to make the report or to send it; None where there is nothing left to do.
 
-        Ever longer, up to an hour, never the same for two processes, and at least what a server asked for.
+        Twice as long each time, up to an hour, give or take a half at random, and at least what a server asked for.
         """
         if not self._pending and (self.line_ok or self.report is not None):
             return None
-        pause = min(FIRST_PAUSE * 2.0 ** min(self._attempts - 1, 10), LONGEST_PAUSE)
+        pause = min(FIRST_PAUSE * 2.0 ** min(self.attempts - 1, 10), LONGEST_PAUSE)
         return max([jitter(pause / 2, pause * 1.5), *(parcel.after for parcel in self._pending)])
 
     def _facts(self) -> dict[str, Scalar]:

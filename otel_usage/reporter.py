@@ -18,6 +18,7 @@ from otel_usage.parcel import forget_waiting
 from otel_usage.report import Report, about_run
 from otel_usage.run import Run
 from otel_usage.thread import is_main_interpreter
+from otel_usage.worker import Worker
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -84,7 +85,7 @@ class UsageReporter:
         self._process = os.getpid()
         self._lock = threading.Lock()
         self._inside: set[int] = set()
-        self._run = Run(self._interval, self._failed)
+        self._run = Run(self._interval, Worker(self._failed), self._failed)
 
     def report(
         self, facts: Mapping[str, object] | None = None, /, *, context: str | None = None, force: bool = False,

@@ -8,7 +8,7 @@ import threading
 from otel_usage.heartbeat import Heartbeat
 from otel_usage.parcel import send_waiting, waiting
 from otel_usage.thread import PAUSE, Ending, now, wait_until_idle
-from otel_usage.worker import Worker, jitter
+from otel_usage.worker import jitter
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from otel_usage.delivery import Gate
     from otel_usage.facts import Scalar
     from otel_usage.job import Job
+    from otel_usage.worker import Worker
 
 # 0.25 s, however the host's clock runs.
 PAUSES_FOR_LINE = 125
@@ -28,16 +29,15 @@ WAIT_FOR_OTHERS = (10.0, 600.0)
 class Run:
     """Does what follows from a report, until the process ends.
 
-    interval: seconds between two heartbeats, give or take a tenth; 0 for none. on_error: told what a task raised.
+    interval: seconds between two heartbeats, give or take a tenth; 0 for none. worker: runs its tasks.
+    on_error: told what the exit handler raised.
     """
 
     __slots__ = ("_heartbeat", "_interval", "_jobs", "_on_error", "_process", "_worker", "misfits", "runtime")
 
-    def __init__(self, interval: float, on_error: Callable[[Exception], None]) -> None:
-        self._interval = interval
+    def __init__(self, interval: float, worker: Worker, on_error: Callable[[Exception], None]) -> None:
+        self._interval, self._worker, self._on_error = interval, worker, on_error
         self._process = os.getpid()
-        self._on_error = on_error
-        self._worker = Worker(on_error)
         self._jobs: list[Job] = []
         self._heartbeat: Heartbeat | None = None
         #: How many values did not leave, or left as `other`, because they are not declared so.
@@ -65,12 +65,27 @@ class Run:
             job.written.set()
             job.attempted.set()
             if (pause := job.pause) is not None:
-                self._worker.later(pause, lambda: self._do(job))
+                attempts = job.attempts
+                self._worker.later(pause, lambda: self._again(job, attempts))
         if first and self._heartbeat is None and job.report is not None:
             self._heartbeat = Heartbeat(job.report, job.pairs, job.gate, self._interval)
             self._plan_heartbeat()
-            for name in waiting(job.gate)[:MOST_OF_OTHERS]:
-                self._worker.later(jitter(*WAIT_FOR_OTHERS), _task(job.gate, name))
+            for task in self._others()[:MOST_OF_OTHERS]:
+                self._worker.later(jitter(*WAIT_FOR_OTHERS), task)
+
+    def _again(self, job: Job, attempts: int) -> None:
+        """Do a job again, unless `flush` has done so since, which has planned the next attempt."""
+        if job.attempts == attempts:
+            self._do(job)
+
+    def _others(self) -> list[Callable[[], None]]:
+        """Return the tasks that send what earlier runs left, oldest first; a job sends its own by itself.
+
+        None where nothing of this run leaves.
+        """
+        gate = next((job.gate for job in self._jobs if job.pairs), None)
+        own = {name for job in self._jobs for name in job.waiting}
+        return [] if gate is None else [_task(gate, name) for name in waiting(gate) if name not in own]
 
     def _plan_heartbeat(self) -> None:
         if self._interval > 0:
@@ -93,11 +108,8 @@ class Run:
                 self._worker.soon(lambda job=job: self._do(job))  # type: ignore[misc]
         for job in self._jobs:
             job.attempted.wait(max(until - now(), 0.0))
-        gate = self._jobs[-1].gate
-        tried = {name for job in self._jobs for name in job.waiting}
-        for name in waiting(gate):
-            if name not in tried:
-                self._worker.soon(_task(gate, name))
+        for task in self._others():
+            self._worker.soon(task)
         over = threading.Event()
         self._worker.soon(over.set)
         over.wait(max(until - now(), 0.0))

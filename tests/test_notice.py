@@ -5,7 +5,11 @@ import os
 
 import pytest
 
-from otel_usage import UsageReporter
+from otel_usage import App, UsageReporter
+from otel_usage.delivery import Gate
+from otel_usage.destination import resolve
+from otel_usage.parcel import Parcel
+from otel_usage.report import Report
 
 
 @pytest.fixture
@@ -43,6 +47,19 @@ def test_before_send_the_first_run_stays_local(report, receiver, lines):
 
     assert (first, second) == ((True, 0), (True, 1))
     assert len(lines()) == 2
+
+
+def test_before_send_the_first_run_sends_nothing_that_waits_either(report, receiver):
+    """What was left before, by hand for instance, goes out with the second run, flushed or not."""
+    app = App("myengine", endpoint=receiver.url)
+    gate = Gate(app, resolve(app, endpoint=receiver.url))
+    left = Parcel(Report(app, {}), gate.destinations[0], gate)
+    left.keep()
+    left.leave()
+    first = report(notice="before-send"), len(receiver.received)
+    second = report(notice="before-send"), len(receiver.received)
+
+    assert (first, second) == ((True, 0), (True, 2))
 
 
 def test_before_send_nothing_leaves_where_it_can_not_be_recorded(report, receiver, home, caplog):
