@@ -74,7 +74,7 @@ class UsageReporter:
         self._strict = os.environ.get(STRICT) == "1" if strict is None else strict
         self._logger, self._notice = logger, notice
         self._interval = heartbeat
-        self._reported = False
+        self._reported = self._gave_notice = False
         self._born = os.getpid()
         self._forked = False
         _note_forks(self)
@@ -155,7 +155,8 @@ class UsageReporter:
 
     def _may_leave(self, gate: Gate) -> bool:
         """Give the notice, and tell whether this run's reports may leave."""
-        return give(gate, self._logger) or self._notice != BEFORE_SEND
+        self._gave_notice = not give(gate, self._logger) or self._gave_notice
+        return not self._gave_notice or self._notice != BEFORE_SEND
 
     def _admit(self, given: Mapping[str, object], *, strict: bool) -> dict[str, Scalar]:
         admitted, problems = admit(self.app, {**about_run(self.app), **given})

@@ -62,6 +62,17 @@ def test_before_send_the_first_run_sends_nothing_that_waits_either(report, recei
     assert (first, second) == ((True, 0), (True, 2))
 
 
+def test_before_send_a_second_report_of_the_first_run_does_not_leave_either(receiver, lines):
+    """Though the notice has been given by then."""
+    usage = UsageReporter("myengine", endpoint=receiver.url, notice="before-send")
+    usage.report()
+    usage.report(force=True)
+    flushed = usage.flush(10)
+
+    assert flushed is True
+    assert (receiver.received, len(lines())) == ([], 2)
+
+
 def test_before_send_nothing_leaves_where_it_can_not_be_recorded(report, receiver, home, caplog):
     """The notice is given again each time, to the adopter's own logger."""
     (home / ".config").touch()
