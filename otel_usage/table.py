@@ -22,16 +22,16 @@ CPU_PART = r"[0-9]{1,3}|0x[0-9A-Fa-f]{1,3}"
 
 # A kernel's own name may carry a company's or a person's: its version stays, and a flavour that is published. Numbers
 # have few digits, so that none is an id.
-ARCHITECTURES = "x86_64|aarch64|arm64|armv[678]l|ppc64le|s390x|riscv64|i[3-6]86|AMD64|ARM64"
+ARCHITECTURES = "x86_64|aarch64|arm64|armv[678]l|ppc64(?:le)?|s390x|riscv64|loongarch64|mips64|i[3-6]86|AMD64|ARM64"
 FLAVOURS = (
     r"generic(?:-64k)?|lowlatency|aws|azure|gcp|gke|oracle|ibm|kvm|nvidia(?:-64k)?|tegra|raspi|default|pve|"
-    r"cloud-amd64|cloud-arm64|amd64|arm64|microsoft-standard-WSL2|linuxkit|"
-    r"(?:el[0-9]{1,2}(?:_[0-9]{1,2})?|amzn[0-9]{1,4}|fc[0-9]{1,2})(?:uek)?(?:\.(?:x86_64|aarch64))?"
+    r"(?:(?:deb[0-9]{1,2}|bpo)-)?(?:rt-)?(?:cloud-)?(?:amd64|arm64)|microsoft-standard-WSL2|linuxkit|"
+    r"(?:el[0-9]{1,2}(?:_[0-9]{1,2})?|amzn[0-9]{1,4}|fc[0-9]{1,2})(?:uek)?(?:\.(?:x86_64|aarch64|ppc64le|s390x))?"
 )
 RELEASE = r"Linux-[0-9]{1,2}(?:\.[0-9]{1,3}){1,3}"
 BUILD = r"-(?:1[5-9]0[0-9]00|[0-9]{1,4})(?:\.[0-9]{1,3}){0,3}"  # SUSE's begins with its release, as in 150600.23
-KERNEL = rf"{RELEASE}(?:{BUILD})?(?:[-.](?:{FLAVOURS}))?"
-KERNEL_WITHIN = rf"{RELEASE}(?![0-9.])(?:{BUILD}(?![0-9A-Za-z]|\.[0-9]))?(?:[-.](?:{FLAVOURS})(?![0-9A-Za-z]))?"
+KERNEL = rf"{RELEASE}(?:{BUILD})?(?:[-.+](?:{FLAVOURS}))?"
+KERNEL_WITHIN = rf"{RELEASE}(?![0-9.])(?:{BUILD}(?![0-9A-Za-z]|\.[0-9]))?(?:[-.+](?:{FLAVOURS})(?![0-9A-Za-z]))?"
 LIBC = rf"-(?:{ARCHITECTURES})(?:-with(?:-?(?:glibc|musl|libc)(?:[0-9]{{1,2}}(?:\.[0-9]{{1,3}}){{0,2}})?)?)?"
 MACOS = rf"macOS-[0-9]{{1,2}}(?:\.[0-9]{{1,3}}){{0,2}}-(?:{ARCHITECTURES})(?:-(?:arm|i386)-64bit)?(?:-Mach-O)?"
 WINDOWS = (
@@ -42,7 +42,7 @@ PLATFORM = rf"(?:{KERNEL}{LIBC}|{MACOS}|{WINDOWS})"
 PUBLIC_PLATFORM = (rf"({KERNEL_WITHIN}).*?({LIBC})", r"\1\2")
 
 # PEP 440's public versions and SemVer's pre-releases, with few digits. A private build says so in its local part, which
-# is cut; what the projects publish under is not private. A nightly build has a date for its number.
+# is cut, as a leading v is; what the projects publish under is not private. A nightly build has a date for its number.
 NIGHTLY = r"20[2-9][0-9][01][0-9][0-3][0-9]"
 PUBLIC = (
     r"(?:[0-9]!)?[0-9]{1,4}(?:\.[0-9]{1,3}){0,3}(?:-(?:alpha|beta|rc)(?:\.?[0-9]{1,2})?|"
@@ -50,7 +50,7 @@ PUBLIC = (
 )
 PUBLISHED = r"\+(?:cpu|cu[0-9]{2,3}|rocm[0-9]{1,3}(?:\.[0-9]{1,2}){0,2}|xpu|tpu|(?:neuron|gaudi)(?:[0-9]{3})?)"
 VERSION = rf"{PUBLIC}(?:{PUBLISHED})?"
-PUBLIC_VERSION = (rf"({PUBLIC}{PUBLISHED})(?:[.+-].*)?|({PUBLIC})\+.*", r"\1\2")
+PUBLIC_VERSION = (rf"v?({PUBLIC}{PUBLISHED})(?:[.+-].*)?|v?({PUBLIC})(?:\+.*)?", r"\1\2")
 
 # A runtime is numbers and dots; Intel's may be a date.
 RUNTIME = rf"(?:{NIGHTLY}|[0-9]{{1,4}}(?:\.[0-9]{{1,3}}(?:\.[0-9]{{1,5}})?)?)"

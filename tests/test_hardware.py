@@ -138,6 +138,34 @@ Hygon C86-4G (OPN:7470)
 ZHAOXIN KaiXian KX-6640MA@2.2+GHz
 Loongson-3A5000
 Snapdragon(R) X Elite - X1E80100 - Qualcomm(R) Oryon(TM) CPU
+Snapdragon(R) X - X126100 - Qualcomm(R) Oryon(TM) CPU
+Snapdragon(R) X2 Elite Extreme - X2E96100 - Qualcomm(R) Oryon(TM) CPU
+Intel(R) Xeon(R) 6975P-C
+Intel(R) Xeon(R) 6985P-C CPU @ 2.60GHz
+Intel(R) Xeon(R) 698X
+Intel(R) Xeon(R) W9-3595X
+Intel(R) Xeon(R) E-2176M  CPU @ 2.70GHz
+INTEL(R) XEON(R) BRONZE 3508U
+Intel Atom(R) x6425E Processor @ 1.80GHz
+Genuine Intel(R) CPU 0000%@
+Genuine Intel(R) CPU 0000 @ 2.60GHz
+Genuine Intel(R) CPU           @ 2.40GHz
+AMD Ryzen 7 3700U with Radeon Vega Mobile Gfx
+AMD Ryzen 7 3700C  with Radeon Vega Mobile Gfx
+AMD Instinct MI300A Accelerator
+Azure-Cobalt-100
+Olympus
+MONAKA
+C1-Ultra
+Denver-2
+FTC862
+ThunderX2-99xx
+Firestorm-M1-Max
+Avalanche-M2
+Phytium,S5000C/64
+POWER8NVL (raw), altivec supported
+Power11 (architected), altivec supported
+Loongson-3C6000/S
 """.strip().split("\n")
 
 GPUS = """
@@ -307,6 +335,45 @@ Iluvatar BI-V150
 RBLN-CA25
 hpu
 neuron
+NVIDIA Tesla V100-SXM2-16GB
+NVIDIA A800 80GB PCIe LC
+NVIDIA AX800
+NVIDIA RTX A4000H
+NVIDIA RTX 2000E Ada Generation
+NVIDIA RTX A500 Embedded GPU
+NVIDIA RTX 5000 Ada Generation Embedded GPU
+NVIDIA RTX PRO 5000 Blackwell Embedded GPU
+NVIDIA RTX PRO 6000 Blackwell Server Edition MIG 1g.24gb-me
+NVIDIA GeForce RTX 3050Ti Laptop GPU
+NVIDIA GeForce RTX 3050 A Laptop GPU
+NVIDIA GeForce RTX 3050 OEM
+NVIDIA GeForce MX570 A
+Quadro M6000 24GB
+Quadro M2000M
+GRID P100C-12Q
+GRID T4-2B4
+NVIDIA H100L-94C
+NVIDIA GH200-96C
+AMD Instinct MI60 / MI50
+AMD Radeon Instinct MI50
+Radeon Instinct MI25
+AMD INSTINCT MI250 (MCM) OAM AC MBA
+AMD INSTINCT MI200 (MCM) OAM LC MBA HPE C2
+AMD INSTINCT MI250X (MCM) OAM AC MBA MSFT
+AMD Radeon RX 7600M XT
+AMD Radeon PRO W7900D
+AMD Radeon Pro V520 MxGPU
+AMD Radeon PRO V710 MxGPU
+AMD_Radeon_AI_PRO_R9700
+AMD_Radeon_R9700
+Intel(R) Data Center GPU Max 1550VG
+Intel(R) Arc(TM) A760A Graphics
+Intel(R) Arc(TM) A380E Graphics
+Intel(R) Arc(TM) A310 LP Graphics
+Intel(R) Arc(TM) Pro A40/A50 Graphics
+Intel(R) Arc(TM) Graphics [0x5694]
+Intel(R) Arc(TM) 140V GPU
+Intel(R) UHD Graphics P750
 """.strip().split("\n")
 
 PRIVATE = """
@@ -368,6 +435,19 @@ TPU v5e-acme
 Ascend910_123456
 HL-225-acme
 POWER9 (acme)
+AMD INSTINCT MI250 (MCM) OAM AC MBA ACME
+AMD INSTINCT MI250 (ACME) OAM
+AMD Radeon PRO V710 MxGPU-acme
+Intel(R) Xeon(R) 6975P-CACME
+Intel(R) Arc(TM) Graphics [acme]
+Intel(R) Arc(TM) Graphics [0x56c0acme]
+Genuine Intel(R) CPU jdoe
+Genuine Intel(R) CPU 00001234%@
+Azure-Cobalt-acme
+Firestorm-acme
+Power11 (acme)
+NVIDIA RTX A500 Embedded GPU acme
+NVIDIA H100 80GB HBM3 MIG 1g.10gb-acme
 nvidia l4
 (none)
 All
