@@ -11,7 +11,7 @@ import time
 import pytest
 
 from otel_usage import UsageReporter, directory, outbox
-from otel_usage.directory import CREATE, READ, Directory
+from otel_usage.directory import APPEND, CREATE, READ, Directory
 from otel_usage.exporters.line import append_line
 from otel_usage.marker import win
 from otel_usage.outbox import put
@@ -182,6 +182,21 @@ def test_links_in_a_circle_are_an_error(tmp_path):
         Directory.open(str(tmp_path / "a"))
 
 
+@pytest.mark.parametrize(("links", "said"), [(40, "opened"), (41, "too many links on the way")])
+def test_forty_links_are_followed_and_no_more(tmp_path, links, said):
+    """As the kernel does by itself."""
+    (tmp_path / "0").mkdir()
+    for number in range(links):
+        (tmp_path / str(number + 1)).symlink_to(str(number))
+    try:
+        Directory.open(str(tmp_path / str(links))).close()
+        found = "opened"
+    except OSError as error:
+        found = error.strerror
+
+    assert found == said
+
+
 def test_a_link_that_is_replaced_while_it_is_read_is_not_followed(tmp_path, monkeypatch):
     """Another user's could be put there between the look at its owner and the reading of its target."""
     (tmp_path / "link").symlink_to(tmp_path)
@@ -236,6 +251,33 @@ def test_an_error_names_the_whole_path(tmp_path, name):
 
     assert (opened, caught.value.filename) == (str(tmp_path / name / "b"), str(tmp_path / name / "b"))
     assert len(os.listdir("/proc/self/fd")) == before
+
+
+@pytest.mark.parametrize("there", ["a file", "a link to nothing"])
+def test_a_new_file_takes_the_place_of_nothing(tmp_path, there):
+    """What stands under its name stays, and nothing is made where a link leads to."""
+    if there == "a file":
+        (tmp_path / "new").write_text("mine")
+    else:
+        (tmp_path / "new").symlink_to("elsewhere")
+    before = tree(tmp_path)
+    with Directory.open(str(tmp_path)) as folder, pytest.raises(FileExistsError):
+        folder.open_file("new", CREATE)
+
+    assert tree(tmp_path) == before
+
+
+@pytest.mark.parametrize(("flags", "mode", "narrowed"), [
+    (READ, 0o644, 0o644), (APPEND, 0o644, 0o600), (APPEND, 0o660, 0o600), (APPEND, 0o601, 0o600), (APPEND, 0o700, 0o700)
+])  # fmt: skip
+def test_a_file_that_others_may_use_is_narrowed_when_it_is_to_be_written(tmp_path, flags, mode, narrowed):
+    """One that is only read stays as it is, and so does one that nobody else may use."""
+    (tmp_path / "file").touch()
+    (tmp_path / "file").chmod(mode)
+    with Directory.open(str(tmp_path)) as folder:
+        os.close(folder.open_file("file", flags))
+
+    assert oct((tmp_path / "file").stat().st_mode & 0o777) == oct(narrowed)
 
 
 @pytest.mark.parametrize("relative", [True, False])

@@ -26,6 +26,12 @@ def test_what_an_entry_is_called_can_be_read_back(time, inode, kind, run):
     assert "/" not in name
 
 
+@pytest.mark.parametrize(("run", "part"), [("x" * 64, "x" * 64), ("x" * 65, "x" * 64), ("../a b-1", "___a_b-1"), ("ü²", "__"), ("", "")])
+def test_a_run_stands_in_a_name_without_what_a_name_can_not_have(run, part):
+    """At most 64 characters of it, since a name may have 255 bytes."""
+    assert entry_parts(entry_name(1, 5, "report", run)) == (1, 5, "report", part)
+
+
 @given(NAMES | NEARLY)
 def test_no_name_raises(name):
     """Anybody may have put a file there; what is none of ours is none."""

@@ -240,7 +240,7 @@ def test_no_failure_repeats_the_credentials_of_a_proxy(monkeypatch, proxy):
     assert "SECRET" not in "".join(traceback.format_exception(caught.value))
 
 
-@pytest.mark.parametrize("status", [403, 407, 502])
+@pytest.mark.parametrize("status", [300, 403, 407, 502])
 @pytest.mark.usefixtures("resolver")
 def test_a_proxy_that_refuses_is_said_to_be_so(serve, monkeypatch, status):
     """With its status, and nothing is sent past it."""

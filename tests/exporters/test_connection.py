@@ -1,0 +1,98 @@
+"""One connection: how long each address may take, where an answer ends, and what counts as a number in it."""
+
+import socket
+
+import pytest
+
+from otel_usage.exporters import connection
+from otel_usage.exporters.connection import Connection, ExchangeError
+from otel_usage.exporters.http import post
+
+NOT_HTTP = "the answer is not HTTP"
+TOO_LARGE = "the answer is larger than 64 KiB"
+
+
+@pytest.fixture
+def clock(monkeypatch):
+    """A clock that stands still until the test moves it: `clock[0]` is the time."""
+    times = [100.0]
+    monkeypatch.setattr(connection, "now", lambda: times[0])
+    return times
+
+
+def answer(server):
+    """Return the status and body of the reply, or what the failure says."""
+    try:
+        reply = post(server.url, b"", {}, timeout=5.0, allowed=lambda: True)
+    except ExchangeError as error:
+        return str(error)
+    return reply.status, reply.body
+
+
+def test_each_address_has_its_share_of_the_time_that_is_left(monkeypatch, clock):
+    """An address that swallows everything leaves as much for each of the others."""
+    waits = []
+
+    class Swallowing:
+        def __init__(self, *_):
+            pass
+
+        def settimeout(self, seconds):
+            waits.append(seconds)
+
+        def connect(self, _):
+            clock[0] += waits[-1]
+            raise TimeoutError
+
+        def close(self):
+            pass
+
+    addresses = [(socket.AF_INET, socket.SOCK_STREAM, 0, "", ("127.0.0.1", port)) for port in (1, 2, 3)]
+    monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: addresses)
+    monkeypatch.setattr(socket, "socket", Swallowing)
+    with pytest.raises(TimeoutError):
+        Connection(clock[0] + 6, lambda: True).open("stats.example.org", 80, secure=False, proxy=None)
+
+    assert waits == [2, 2, 2]
+
+
+def test_at_the_deadline_nothing_is_waited_for(monkeypatch, clock):
+    """No name is looked up, and the error says that it is late: a socket would take no seconds for "do not wait"."""
+    looked_up = []
+    monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: looked_up.append(1))
+    with pytest.raises(TimeoutError):
+        Connection(clock[0], lambda: True).open("stats.example.org", 80, secure=False, proxy=None)
+
+    assert looked_up == []
+
+
+@pytest.mark.parametrize(
+    ("status", "found"),
+    [("200", (200, b"ok")), ("599", (599, b"ok")), ("600", NOT_HTTP), ("099", NOT_HTTP), ("204", (204, b"")), ("304", (304, b"")), ("305", (305, b"ok"))],
+)
+def test_a_status_has_three_digits_and_says_whether_there_is_a_body(serve, status, found):
+    """It is between 100 and 599; after 204 and 304 no body comes, whatever length is announced."""
+    assert answer(serve(b"HTTP/1.1 %s x\r\ncontent-length: 2\r\n\r\nok" % status.encode())) == found
+
+
+@pytest.mark.parametrize(
+    ("length", "found"),
+    [
+        ("9", (200, b"012345678")), ("0000000000000002", (200, b"01")), ("00000000000000002", NOT_HTTP), ("a", NOT_HTTP), ("1_0", NOT_HTTP),
+        ("+1", NOT_HTTP), ("9876543210", TOO_LARGE),
+    ],
+)  # fmt: skip
+def test_a_length_is_a_decimal_number_of_16_digits_at_most(serve, length, found):
+    """Nothing else that `int` would read is one."""
+    assert answer(serve(b"HTTP/1.1 200 OK\r\ncontent-length: %s\r\n\r\n0123456789" % length.encode())) == found
+
+
+@pytest.mark.parametrize(
+    ("size", "sent", "found"),
+    [("9", 9, (200, b"x" * 9)), ("10", 16, (200, b"x" * 16)), ("1f", 31, (200, b"x" * 31)), ("F;a=b", 15, (200, b"x" * 15)), ("g", 16, NOT_HTTP)],
+)
+def test_the_size_of_a_chunk_is_a_hexadecimal_number(serve, size, sent, found):
+    """In capitals or not; what follows a semicolon is passed over."""
+    reply = b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n%s\r\n%s\r\n0\r\n\r\n" % (size.encode(), b"x" * sent)
+
+    assert answer(serve(reply)) == found
