@@ -163,8 +163,6 @@ class Connection:
             pass  # a trailer, which counts against the bound as all else does
 
     def _exactly(self, size: int) -> bytes:
-        if size > MOST:
-            raise ExchangeError(TOO_LARGE)
         while len(self._read) < size:
             if not self._more():
                 raise ExchangeError(BROKEN)

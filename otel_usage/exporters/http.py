@@ -23,7 +23,7 @@ LATE = "no answer in time"
 
 
 def post(
-    url: str, body: bytes, headers: Mapping[str, str], *, timeout: float = 5.0, allowed: Callable[[], bool]
+    url: str, body: bytes, headers: Mapping[str, str], *, timeout: float, allowed: Callable[[], bool]
 ) -> Reply:
     """Post `body` with exactly these headers, host and content-length, and return the reply; never follow a redirect.
 

@@ -115,7 +115,7 @@ def _retry_after(reply: Reply) -> float | None:
     """Return the seconds that the server asks to wait, at most a day; a server can only ever ask for less."""
     text = reply.headers.get("retry-after", "").strip()
     if text.isascii() and text.isdigit():
-        return min(float(text[:9]), LONGEST_WAIT)
+        return min(float(text), LONGEST_WAIT)
     from email.utils import mktime_tz, parsedate_tz  # noqa: PLC0415 -- seldom needed
 
     date = parsedate_tz(text)

@@ -9,7 +9,7 @@ from otel_usage.exporters.connection import Connection, ExchangeError
 from otel_usage.exporters.http import post
 
 NOT_HTTP = "the answer is not HTTP"
-TOO_LARGE = "the answer is larger than 64 KiB"
+CUT = "the connection was closed before the end of the answer"
 
 
 @pytest.fixture
@@ -79,7 +79,7 @@ def test_a_status_has_three_digits_and_says_whether_there_is_a_body(serve, statu
     ("length", "found"),
     [
         ("9", (200, b"012345678")), ("0000000000000002", (200, b"01")), ("00000000000000002", NOT_HTTP), ("a", NOT_HTTP), ("1_0", NOT_HTTP),
-        ("+1", NOT_HTTP), ("9876543210", TOO_LARGE),
+        ("+1", NOT_HTTP), ("9876543210", CUT),
     ],
 )  # fmt: skip
 def test_a_length_is_a_decimal_number_of_16_digits_at_most(serve, length, found):

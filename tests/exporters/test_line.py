@@ -12,7 +12,7 @@ import sys
 import pytest
 
 from otel_usage.exporters import line
-from otel_usage.exporters.line import append_line, read_lines
+from otel_usage.exporters.line import append_line, read_lines, read_objects
 
 
 @pytest.fixture
@@ -79,6 +79,16 @@ def test_a_file_that_would_grow_too_large_is_rotated_and_one_old_one_kept(path):
 
     assert (path.read_text(), path.with_name("usage_stats.json.1").read_text()) == ("line 6\n", "line 4\nline 5\n")
     assert list(read_lines(str(path))) == ["line 4\n", "line 5\n", "line 6\n"]
+
+
+@pytest.mark.parametrize(("size", "files"), [(2 * 2**20 - 4, ["usage_stats.json"]), (2 * 2**20 - 3, ["usage_stats.json", "usage_stats.json.1"])])
+def test_a_file_may_have_two_mebibytes(path, size, files):
+    """It is rotated before a line that would go beyond."""
+    path.parent.mkdir(parents=True)
+    path.write_bytes(b"x" * (size - 1) + b"\n")
+    append_line(str(path), "one")
+
+    assert sorted(os.listdir(path.parent)) == files
 
 
 def test_rotation_can_be_turned_off(path):
@@ -205,8 +215,9 @@ def test_an_error_of_the_system_is_an_oserror_and_leaves_no_descriptor(path, mon
 
 
 def test_a_lock_that_a_stopped_process_holds_does_not_stop_us(path, monkeypatch):
-    """After a short while the line is written without it, and nothing is rotated."""
-    monkeypatch.setattr(line, "LOCK_PAUSE", 0.0001)
+    """After 0.2 s the line is written without it, and nothing is rotated."""
+    pauses = []
+    monkeypatch.setattr(line.time, "sleep", pauses.append)
     append_line(str(path), "one")
     holder = os.open(path, os.O_RDWR)
     fcntl.flock(holder, fcntl.LOCK_EX)
@@ -214,6 +225,7 @@ def test_a_lock_that_a_stopped_process_holds_does_not_stop_us(path, monkeypatch)
     os.close(holder)
 
     assert (path.read_text(), os.listdir(path.parent)) == ("one\ntwo\n", ["usage_stats.json"])
+    assert sum(pauses) == pytest.approx(0.2)
 
 
 def test_a_file_system_without_locks_is_written_all_the_same(path, monkeypatch):
@@ -341,3 +353,20 @@ def test_many_processes_that_rotate_tear_no_line_and_lose_only_the_oldest(path, 
     assert {len(text) for text in left} == {100}
     assert path.stat().st_size <= most
     assert numbers == {writer: list(range(count - len(found), count)) for writer, found in numbers.items()}
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        ('{"a": 1, "b": "x", "c": null, "d": true, "e": 1.5}', [{"a": 1, "b": "x", "c": None, "d": True, "e": 1.5}]),
+        ('{"a": 1, "b": {"c": 1}, "d": [1], "e": NaN, "f": Infinity, "g": -Infinity, "h": 1e999}', [{"a": 1}]),
+        ('{"a": 1.7976931348623157e308, "b": -1.7976931348623157e308}', [{"a": 1.7976931348623157e308, "b": -1.7976931348623157e308}]),
+        ("[1]", []), ("1", []), ("null", []), ('{"a": ', []), ("", []), ("[" * 100_000, []), ("9" * 5000, []), ("\ufffd", []),
+    ],
+)  # fmt: skip
+def test_an_object_that_is_read_back_is_flat(path, text, found):
+    """Whatever somebody has put into the file; a line that is no object is none, and the next one is read."""
+    path.parent.mkdir(parents=True)
+    path.write_text(f'{text}\n{{"next": 1}}\n')
+
+    assert list(read_objects(str(path))) == [*found, {"next": 1}]

@@ -9,6 +9,8 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import (
 )
 
 from otel_usage.destination import Destination
+from otel_usage.exporters import sealed
+from otel_usage.exporters.connection import ExchangeError
 from otel_usage.exporters.outcome import STOPPED
 from otel_usage.exporters.sealed import SealedSender
 from otel_usage.report import Report
@@ -76,6 +78,37 @@ def test_over_otlp_only_an_otlp_receivers_yes_is_a_success(receiver, reply, outc
 def test_over_json_any_2xx_is_a_success(receiver, reply, outcome):
     """What vLLM's server answers today; all else is as over OTLP."""
     assert sent(receiver, reply, "json") == outcome
+
+
+@pytest.mark.parametrize(
+    ("status", "outcome"),
+    [
+        (299, (True, False, "accepted (299)")),
+        (300, (False, True, "answered 300")),
+        (399, (False, True, "answered 399")),
+        (499, (False, False, "refused the report (499)")),
+        (501, (False, True, "answered 501")),
+        (505, (False, True, "answered 505")),
+    ],
+)
+def test_each_class_of_answers_ends_where_that_of_http_ends(receiver, status, outcome):
+    """Statuses that nobody has given a meaning to follow their class."""
+    assert sent(receiver, (status, {}, b""), "json") == outcome
+
+
+def test_an_exchange_has_five_seconds_where_nothing_else_is_said(monkeypatch):
+    """It is one time for the whole of it, and both ways to send have it."""
+    given = []
+
+    def post(*_, timeout, **__):
+        given.append(timeout)
+        raise ExchangeError("SECRET")
+
+    monkeypatch.setattr(sealed, "post", post)
+    sender("https://stats.example.org").send_line("{}")
+    sender("https://stats.example.org").send([], ExportTraceServiceRequest())
+
+    assert given == [5.0, 5.0]
 
 
 @pytest.mark.parametrize("size", [65 * 1024, 10 * 2**20])
