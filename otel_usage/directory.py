@@ -19,18 +19,22 @@ if TYPE_CHECKING:
 
     from typing_extensions import Self
 
+
+def _flag(name: str) -> int:
+    """Return a flag of `os.open`, 0 on a system that lacks it."""
+    return int(getattr(os, name, 0))
+
+
 RELATIVE = {os.open, os.stat, os.mkdir, os.rename, os.unlink, os.readlink} <= os.supports_dir_fd and hasattr(
     os, "O_DIRECTORY"
 )
-SAFELY = 0
-for _flag in ("O_CLOEXEC", "O_NOFOLLOW", "O_NONBLOCK", "O_BINARY"):
-    SAFELY |= getattr(os, _flag, 0)
+SAFELY = _flag("O_CLOEXEC") | _flag("O_NOFOLLOW") | _flag("O_NONBLOCK") | _flag("O_BINARY")
 READ = os.O_RDONLY | SAFELY
 APPEND = os.O_RDWR | os.O_APPEND | os.O_CREAT | SAFELY
 CREATE = os.O_RDWR | os.O_CREAT | os.O_EXCL | SAFELY
-LIST = os.O_RDONLY | getattr(os, "O_DIRECTORY", 0) | SAFELY
+LIST = os.O_RDONLY | _flag("O_DIRECTORY") | SAFELY
 # To pass through a directory takes no right to list it, where the system can tell one from the other.
-PASS = LIST | getattr(os, "O_PATH", getattr(os, "O_SEARCH", 0))
+PASS = LIST | (_flag("O_PATH") or _flag("O_SEARCH"))
 MOST_LINKS = 40
 ROOT = 0
 

@@ -261,6 +261,22 @@ def test_a_name_that_is_not_found_is_said_to_be_so(monkeypatch):
     assert failure("https://stats.example.org")[0] == "the host's name can't be found"
 
 
+@pytest.mark.parametrize(
+    ("url", "place"),
+    [
+        ("http://stats.example.org", ("stats.example.org", 80)), ("https://stats.example.org", ("stats.example.org", 443)),
+        ("https://stats.example.org:8443/v1/traces", ("stats.example.org", 8443)), ("https://[fd00::1]", ("fd00::1", 443)),
+    ],
+)  # fmt: skip
+def test_a_url_without_a_port_means_that_of_its_scheme(monkeypatch, url, place):
+    """As everywhere."""
+    looked_up = []
+    monkeypatch.setattr(socket, "getaddrinfo", lambda *place, **_: looked_up.append(place) or [])
+    failure(url)
+
+    assert looked_up == [place]
+
+
 def test_each_address_of_a_name_is_tried(monkeypatch, serve):
     """One that refuses, one that swallows everything: the next has its share of the time."""
     server = serve()
