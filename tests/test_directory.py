@@ -285,8 +285,12 @@ def test_where_directories_can_not_be_held_open_paths_do(tmp_path, monkeypatch, 
     """Windows has no files relative to a directory; the local file is written all the same."""
     monkeypatch.setattr(directory, "RELATIVE", relative)
     path = tmp_path / "config" / "myengine" / "usage_stats.json"
-    for number in range(3):
-        append_line(str(path), f"line {number}", max_bytes=8)
+    before = os.umask(0)
+    try:
+        for number in range(3):
+            append_line(str(path), f"line {number}", max_bytes=8)
+    finally:
+        os.umask(before)
     with Directory.open(str(path.parent)) as folder:
         names = sorted(folder.names())
         sizes = [folder.lstat(name).st_size for name in names]
@@ -295,6 +299,7 @@ def test_where_directories_can_not_be_held_open_paths_do(tmp_path, monkeypatch, 
             left = sorted(folder.names()), more.names()
 
     assert (names, sizes, left) == (["usage_stats.json", "usage_stats.json.1"], [7, 7], (["more", "usage_stats.json.1"], []))
+    assert oct(path.parent.stat().st_mode & 0o777) == oct(0o700)
 
 
 def test_a_system_that_can_not_open_a_directory_to_pass_alone_lists_it(tmp_path, monkeypatch):

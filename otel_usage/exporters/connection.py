@@ -91,7 +91,7 @@ class Connection:
             lines.append(f"proxy-authorization: {proxy.authorization}")
         self.send("\r\n".join([*lines, "", ""]).encode("ascii"))
         status, _ = self._head()
-        if not 200 <= status < 300:  # noqa: PLR2004 -- HTTP's own class of success
+        if status >= 300:  # noqa: PLR2004 -- an interim one is none, and those below this are HTTP's own class of success
             message = f"the proxy answered {status}"
             raise ExchangeError(message)
         if self._read:  # else the proxy could put a reply there, which we'd take for the origin's own

@@ -22,9 +22,7 @@ PORTS = {"http": 80, "https": 443}
 LATE = "no answer in time"
 
 
-def post(
-    url: str, body: bytes, headers: Mapping[str, str], *, timeout: float, allowed: Callable[[], bool]
-) -> Reply:
+def post(url: str, body: bytes, headers: Mapping[str, str], *, timeout: float, allowed: Callable[[], bool]) -> Reply:
     """Post `body` with exactly these headers, host and content-length, and return the reply; never follow a redirect.
 
     timeout: seconds for everything, from the look-up of the name to the last byte. allowed: asked right before

@@ -75,6 +75,14 @@ def test_a_status_has_three_digits_and_says_whether_there_is_a_body(serve, statu
     assert answer(serve(b"HTTP/1.1 %s x\r\ncontent-length: 2\r\n\r\nok" % status.encode())) == found
 
 
+@pytest.mark.parametrize("interim", [100, 103, 199])
+def test_an_interim_answer_is_followed_by_the_one_that_counts(serve, interim):
+    """However many there are."""
+    first = b"HTTP/1.1 %d x\r\n\r\n" % interim
+
+    assert answer(serve(first + first + b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok")) == (200, b"ok")
+
+
 @pytest.mark.parametrize(
     ("length", "found"),
     [

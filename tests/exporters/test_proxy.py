@@ -240,6 +240,24 @@ def test_no_failure_repeats_the_credentials_of_a_proxy(monkeypatch, proxy):
     assert "SECRET" not in "".join(traceback.format_exception(caught.value))
 
 
+@pytest.mark.parametrize("status", [200, 204, 299])
+@pytest.mark.usefixtures("resolver")
+def test_any_success_of_a_proxy_opens_the_tunnel(serve, monkeypatch, status):
+    """The next byte is the first of a TLS handshake, 22."""
+    after = []
+
+    def agree(connection):
+        connection.sendall(b"HTTP/1.1 %d SECRET\r\n\r\n" % status)
+        after.extend(connection.recv(1))
+
+    proxy = serve(agree)
+    monkeypatch.setenv("HTTPS_PROXY", f"http://proxy.example.org:{proxy.port}")
+    with pytest.raises(ExchangeError):
+        send(URL)
+
+    assert after == [22]
+
+
 @pytest.mark.parametrize("status", [300, 403, 407, 502])
 @pytest.mark.usefixtures("resolver")
 def test_a_proxy_that_refuses_is_said_to_be_so(serve, monkeypatch, status):
