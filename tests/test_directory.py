@@ -173,6 +173,45 @@ with Directory.open(sys.argv[1] + "/link/account/config", create=True) as folder
     assert (done.stdout, done.stderr) == ("True ['file']\n", "")
 
 
+OTHERS = "a link on the way belongs to another user"
+
+
+@pytest.mark.parametrize(("owner", "said"), [(0, "opened"), (NOBODY, "opened"), (NOBODY - 1, OTHERS), (1, OTHERS)])
+def test_a_link_is_followed_where_it_is_ours_or_roots(tmp_path, monkeypatch, owner, said):
+    """Here we are nobody, to whom the directory at its end belongs."""
+    (tmp_path / "place").mkdir()
+    (tmp_path / "link").symlink_to("place")
+    os.chown(tmp_path / "place", NOBODY, NOBODY)
+    os.chown(tmp_path / "link", owner, owner, follow_symlinks=False)
+    monkeypatch.setattr(directory.os, "geteuid", lambda: NOBODY)
+    try:
+        Directory.open(str(tmp_path / "link")).close()
+        found = "opened"
+    except PermissionError as error:
+        found = error.strerror
+
+    assert found == said
+
+
+def test_another_users_directory_is_refused_and_stays_open_nowhere(tmp_path):
+    """At the end of a path, in a directory of ours, and as the place of what is to be made."""
+    (tmp_path / "theirs").mkdir()
+    os.chown(tmp_path / "theirs", NOBODY, NOBODY)
+    before = len(os.listdir("/proc/self/fd"))
+    with Directory.open(str(tmp_path)) as folder:
+        opens = [
+            lambda: Directory.open(str(tmp_path / "theirs")),
+            lambda: Directory.open(str(tmp_path / "theirs" / "new"), create=True),
+            lambda: folder.folder("theirs"),
+        ]
+        for refused in opens:
+            with pytest.raises(PermissionError, match="the directory belongs to another user"):
+                refused()
+
+    assert len(os.listdir("/proc/self/fd")) == before
+    assert list((tmp_path / "theirs").iterdir()) == []
+
+
 def test_links_in_a_circle_are_an_error(tmp_path):
     """And so are too many of them."""
     (tmp_path / "a").symlink_to("b")
@@ -265,6 +304,20 @@ def test_a_new_file_takes_the_place_of_nothing(tmp_path, there):
         folder.open_file("new", CREATE)
 
     assert tree(tmp_path) == before
+
+
+@pytest.mark.parametrize("flags", [APPEND, CREATE])
+def test_a_new_file_is_private_from_its_first_moment(tmp_path, monkeypatch, flags):
+    """Whatever the umask; it is not made for others to use, and narrowed a moment later."""
+    monkeypatch.setattr(directory.os, "fchmod", lambda *_: None)
+    before = os.umask(0)
+    try:
+        with Directory.open(str(tmp_path)) as folder:
+            os.close(folder.open_file("file", flags))
+    finally:
+        os.umask(before)
+
+    assert oct((tmp_path / "file").stat().st_mode & 0o777) == oct(0o600)
 
 
 @pytest.mark.parametrize(("flags", "mode", "narrowed"), [
