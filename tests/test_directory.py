@@ -334,6 +334,21 @@ def test_a_file_that_others_may_use_is_narrowed_when_it_is_to_be_written(tmp_pat
 
 
 @pytest.mark.parametrize("relative", [True, False])
+def test_what_is_missing_is_made_on_request_alone(tmp_path, monkeypatch, relative):
+    """A path, and a directory in another one."""
+    monkeypatch.setattr(directory, "RELATIVE", relative)
+    with Directory.open(str(tmp_path)) as folder:
+        for opens in (lambda: Directory.open(str(tmp_path / "new")), lambda: folder.folder("new")):
+            with pytest.raises(FileNotFoundError):
+                opens()
+        left = folder.names()
+        folder.folder("new", create=True).close()
+        Directory.open(str(tmp_path / "new" / "newer"), create=True).close()
+
+    assert (left, tree(tmp_path)) == (["home"], {"home": None, "new": None, "new/newer": None})
+
+
+@pytest.mark.parametrize("relative", [True, False])
 def test_where_directories_can_not_be_held_open_paths_do(tmp_path, monkeypatch, relative):
     """Windows has no files relative to a directory; the local file is written all the same."""
     monkeypatch.setattr(directory, "RELATIVE", relative)

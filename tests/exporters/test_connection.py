@@ -1,6 +1,7 @@
 """One connection: how long each address may take, where an answer ends, and what counts as a number in it."""
 
 import socket
+import time
 
 import pytest
 
@@ -54,6 +55,17 @@ def test_each_address_has_its_share_of_the_time_that_is_left(monkeypatch, clock)
         Connection(clock[0] + 6, lambda: True).open("stats.example.org", 80, secure=False, proxy=None)
 
     assert waits == [2, 2, 2]
+
+
+def test_an_address_that_answers_is_enough(monkeypatch, serve):
+    """No other of the name is connected to."""
+    servers = serve(), serve()
+    addresses = [(socket.AF_INET, socket.SOCK_STREAM, 0, "", ("127.0.0.1", server.port)) for server in servers]
+    monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: addresses)
+    found = answer(servers[0])
+    time.sleep(0.05)  # a connection that should not be there would be accepted meanwhile
+
+    assert (found, [len(server.requests) for server in servers]) == ((200, b"ok"), [1, 0])
 
 
 def test_at_the_deadline_nothing_is_waited_for(monkeypatch, clock):
