@@ -141,7 +141,8 @@ def _is_held(folder: Directory, name: str) -> bool:
 
 def start_time(pid: int) -> str:
     """Return when a process started, in the kernel's ticks since boot; empty where there is no such process."""
-    return (_stat(pid) or [""] * 20)[19]
+    fields = _stat(pid)
+    return fields[19] if fields else ""
 
 
 def _ancestors() -> list[int]:

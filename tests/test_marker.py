@@ -1,11 +1,14 @@
 """One report a run, however its processes come about; and the embedder's word to them."""
 
+import fcntl
 import json
 import os
+import shutil
 import subprocess
 import sys
 import threading
 
+import psutil
 import pytest
 
 from otel_usage import UsageReporter, child_env, marker, suppress
@@ -192,6 +195,44 @@ def test_a_mark_is_heeded_while_its_process_lives_and_is_an_ancestor(value, mark
     assert is_marked("myengine", {"MYENGINE_USAGE_RUN": mark}) is marked
 
 
+@pytest.mark.parametrize(("generations", "marked"), [(0, True), (1, True), (2, True), (40, True), (63, True), (64, False), (90, False)])
+def test_a_mark_is_heeded_up_to_sixty_four_generations_down(monkeypatch, generations, marked):
+    """The looks at other processes are bounded; process 1 is the last of all, and has none above it."""
+    line = [os.getpid(), *range(5_000_100, 5_000_000, -1), 1]
+    parents = dict(zip(line, line[1:], strict=False))
+    monkeypatch.setattr(marker.os, "getppid", lambda: line[1])
+    monkeypatch.setattr(marker, "_stat", lambda pid: ["S", str(parents[pid]), *["0"] * 17, f"start of {pid}"])
+    ancestor = line[generations]
+
+    assert is_marked("myengine", {"MYENGINE_USAGE_RUN": f"a:{ancestor}:start of {ancestor}"}) is marked
+
+
+@pytest.mark.parametrize(("parents", "process", "marked"), [
+    ({5_000_001: 5_000_002, 5_000_002: 1}, 1, True),
+    ({5_000_001: 5_000_002, 5_000_002: 1, 1: 5_000_003}, 5_000_003, False),
+    ({5_000_001: 5_000_002}, 5_000_002, True),
+], ids=["process 1", "above process 1", "below one that can't be seen"])  # fmt: skip
+def test_the_line_of_ancestors_ends_at_process_1_and_at_one_that_can_not_be_seen(monkeypatch, parents, process, marked):
+    """In a container process 1 may be the launcher; a hidden process hides those above it, and raises nothing."""
+    monkeypatch.setattr(marker.os, "getppid", lambda: 5_000_001)
+    monkeypatch.setattr(marker, "start_time", lambda _: "5")
+    monkeypatch.setattr(marker, "_stat", lambda pid: ["S", str(parents[pid])] if pid in parents else [])
+
+    assert is_marked("myengine", {"MYENGINE_USAGE_RUN": f"a:{process}:5"}) is marked
+
+
+def test_a_process_is_told_by_when_it_started_whatever_its_name_is(tmp_path):
+    """In ticks since boot, as the kernel says it behind the name, which may hold what else stands in that line."""
+    program = tmp_path / "a) S 1 (b"
+    shutil.copy(shutil.which("sleep"), program)
+    with subprocess.Popen([program, "60"]) as child:
+        ticks, unknown = start_time(child.pid), start_time(999999999)
+        started = psutil.Process(child.pid).create_time() - psutil.boot_time()
+        child.kill()
+
+    assert (int(ticks) / os.sysconf("SC_CLK_TCK"), unknown) == (pytest.approx(started, abs=0.1), "")
+
+
 def test_the_mark_is_random_and_never_the_reports_id(home):
     """It tells nothing but that there was a report."""
     mark("myengine")
@@ -265,17 +306,19 @@ def test_without_a_directory_or_a_lock_each_reports(monkeypatch, home):
 
 
 def test_the_locks_of_runs_that_are_over_are_deleted(home):
-    """When the next one is picked; a file of another name stays, and keeps none from being picked."""
+    """When the next one is picked. What stays: a living run's, one that is held in another container, and other names."""
     directory = home / ".config/myengine"
     directory.mkdir(parents=True)
-    kept = ["usage_run.x.1.lock", "usage_run.²³.1.lock", "usage_run.999999999.5.mine", "usage_run.999999999.x.lock"]
-    for name in ("usage_run.999999999.5.lock", *kept):
+    picked = f"usage_run.{os.getpid()}.{start_time(os.getpid())}.lock"
+    living, held = f"usage_run.{os.getppid()}.{start_time(os.getppid())}.lock", "usage_run.999999998.5.lock"
+    others = ["usage_run.x.1.lock", "usage_run.²³.1.lock", "usage_run.999999999.5.mine", "usage_run.999999999.x.lock"]
+    for name in ("usage_run.999999999.5.lock", f"usage_run.{os.getppid()}.1.lock", living, held, *others):
         (directory / name).touch()
-    marker.win("myengine", os.getpid())
+    with open(directory / held) as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        marker.win("myengine", os.getpid())
 
-    assert sorted(path.name for path in directory.iterdir()) == sorted(
-        [f"usage_run.{os.getpid()}.{start_time(os.getpid())}.lock", *kept]
-    )
+    assert sorted(path.name for path in directory.iterdir()) == sorted([picked, living, held, *others])
 
 
 def test_two_that_sweep_at_once_pick_one(home, monkeypatch):

@@ -191,10 +191,25 @@ def test_there_is_one_mebibyte_at_most(directory, leave):
     assert 17 * 60_000 < size <= 2**20
 
 
+def of_size(size):
+    """Return values whose entry has so many bytes."""
+    return {"note": "x" * (size - len(json.dumps({"note": ""})))}
+
+
+def test_an_entry_of_64_kib_is_put_listed_and_claimed(directory, leave):
+    """To the byte; sixteen of them are the mebibyte, and the seventeenth takes the oldest's place."""
+    names = [leave(of_size(64 * 1024), collected=NOW + n) for n in range(17)]
+    entry = claim(directory, names[1])
+    entry.leave()
+
+    assert entry.values == of_size(64 * 1024)
+    assert (waiting(directory), depth(directory)[:2]) == (names[1:], (16, 2**20))
+
+
 def test_an_entry_over_64_kib_is_not_put(directory):
-    """And leaves nothing behind."""
+    """By one byte; and it leaves nothing behind."""
     with pytest.raises(OSError, match="does not fit"):
-        put(directory, {"note": "x" * 70_000}, collected=NOW, kind="report", run="u")
+        put(directory, of_size(64 * 1024 + 1), collected=NOW, kind="report", run="u")
 
     assert box(directory) == []
 
@@ -211,14 +226,15 @@ def test_an_entry_that_another_process_sends_meanwhile_is_in_nobodys_way(directo
     assert waiting(directory) == [gone, stays, new]
 
 
-def test_what_is_older_than_30_days_goes(directory, leave):
-    """When the next entry is put."""
-    old, new = leave(collected=NOW), leave(collected=NOW + 1)
-    month = time.time() - 31 * 24 * 3600
-    os.utime(os.path.join(directory, "usage_outbox", old), (month, month))
-    newest = leave(collected=NOW + 2)
+@pytest.mark.parametrize(("seconds", "left"), [(-60, 2), (60, 1)])
+def test_what_is_older_than_30_days_goes(directory, leave, seconds, left):
+    """When the next entry is put, and not a minute before its time."""
+    old = leave(collected=NOW)
+    written = time.time() - 30 * 24 * 3600 - seconds
+    os.utime(os.path.join(directory, "usage_outbox", old), (written, written))
+    newest = leave(collected=NOW + 1)
 
-    assert waiting(directory) == [new, newest]
+    assert waiting(directory) == [old, newest][-left:]
 
 
 def test_of_a_runs_heartbeats_only_the_newest_waits(directory, leave):

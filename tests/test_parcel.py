@@ -253,12 +253,13 @@ def test_a_time_in_the_future_or_no_time_lets_nothing_old_out(gate, directory, r
     assert (receiver.received, names(directory)) == ([], [])
 
 
-def test_what_is_older_than_30_days_is_deleted_unsent(gate, directory, receiver):
-    """By the time at which it was collected."""
-    parcel(gate, log_time=time.time_ns() - 31 * 24 * 3600 * 10**9).leave()
+@pytest.mark.parametrize(("seconds", "sent"), [(-60, 1), (60, 0)])
+def test_what_is_older_than_30_days_is_deleted_unsent(gate, directory, receiver, seconds, sent):
+    """By the time at which it was collected, and not a minute before."""
+    parcel(gate, log_time=time.time_ns() - (30 * 24 * 3600 + seconds) * 10**9).leave()
     send_waiting(gate, waiting(gate)[0])
 
-    assert (receiver.received, names(directory)) == ([], [])
+    assert (len(receiver.received), names(directory)) == (sent, [])
 
 
 @pytest.mark.parametrize("signal", ["DO_NOT_TRACK", "OTEL_USAGE_EXPORTER"])

@@ -80,7 +80,7 @@ def _change(source: str, mutated: str) -> str:
 
 
 class _Unannotated(ast.NodeTransformer):
-    """Takes out what has no effect when the module runs: annotations, and what only a type checker reads."""
+    """Takes out what has no effect when the module runs: annotations, the kinds of parameters, what a type checker reads."""
 
     def visit_FunctionDef(self, node):
         node.returns = None
@@ -90,11 +90,17 @@ class _Unannotated(ast.NodeTransformer):
         node.annotation = None
         return node
 
+    def visit_arguments(self, node):
+        node.args = [*node.posonlyargs, *node.args, *node.kwonlyargs]
+        node.defaults = [*node.defaults, *node.kw_defaults]
+        node.posonlyargs, node.kwonlyargs, node.kw_defaults = [], [], []
+        return self.generic_visit(node)
+
     def visit_AnnAssign(self, node):
         return ast.Assign([node.target], node.value) if node.value else ast.Pass()
 
     def visit_If(self, node):
-        typing_only = isinstance(node.test, ast.Name) and node.test.id == "TYPE_CHECKING"
+        typing_only = any(isinstance(part, ast.Name) and part.id == "TYPE_CHECKING" for part in ast.walk(node.test))
         return None if typing_only else self.generic_visit(node)
 
     def visit_Assign(self, node):

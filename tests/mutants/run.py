@@ -150,7 +150,7 @@ def main(modules: list[str]) -> int:
     with tempfile.TemporaryDirectory(prefix="mutants-") as folder:
         copies = [Copy(Path(folder) / str(number)) for number in range(WORKERS)]
         reach = Reach(copies[0])
-        reach.check(copies[1])
+        reach.check(copies[-1])
         alive = survivors(copies, reach, every)
     made, left = (Counter(mutant.module for mutant in some) for some in (every, alive))
     for module in made:
