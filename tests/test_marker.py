@@ -1,5 +1,6 @@
 """One report a run, however its processes come about; and the embedder's word to them."""
 
+import itertools
 import fcntl
 import json
 import os
@@ -199,7 +200,7 @@ def test_a_mark_is_heeded_while_its_process_lives_and_is_an_ancestor(value, mark
 def test_a_mark_is_heeded_up_to_sixty_four_generations_down(monkeypatch, generations, marked):
     """The looks at other processes are bounded; process 1 is the last of all, and has none above it."""
     line = [os.getpid(), *range(5_000_100, 5_000_000, -1), 1]
-    parents = dict(zip(line, line[1:], strict=False))
+    parents = dict(itertools.pairwise(line))
     monkeypatch.setattr(marker.os, "getppid", lambda: line[1])
     monkeypatch.setattr(marker, "_stat", lambda pid: ["S", str(parents[pid]), *["0"] * 17, f"start of {pid}"])
     ancestor = line[generations]
