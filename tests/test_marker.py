@@ -1,7 +1,7 @@
 """One report a run, however its processes come about; and the embedder's word to them."""
 
-import itertools
 import fcntl
+import itertools
 import json
 import os
 import shutil
