@@ -311,7 +311,7 @@ def test_without_a_report_there_is_nothing_to_flush(run, worker, sent, left):
 
 
 def test_flushing_waits_no_longer_than_it_is_told(run, worker, sent, monkeypatch):
-    """By the clock, for the report and for what waits together."""
+    """By the clock, for all reports and for what waits together."""
     clock = [0.0]
     waited = []
 
@@ -323,24 +323,28 @@ def test_flushing_waits_no_longer_than_it_is_told(run, worker, sent, monkeypatch
 
     monkeypatch.setattr(run_module, "now", lambda: clock[0])
     worker.alive = False
-    made = job()
-    made.attempted = Never()
-    run.add(made)
+    for number in (1, 2):
+        made = job(number)
+        made.attempted = Never()
+        run.add(made)
     monkeypatch.setattr("threading.Event", Never)
     flushed = [run.flush(5), run.flush(1)]
 
     assert flushed == [False, False]
-    assert waited == [5, 3, 1, 0]
+    assert waited == [5, 3, 1, 1, 0, 0]
 
 
-@pytest.mark.parametrize(("name", "times"), [("lowest", [540, 1080, 1620]), ("middle", [600, 1200, 1800]), ("highest", [660, 1320, 1980])])
-def test_heartbeats_are_an_interval_apart_give_or_take_a_tenth(worker, sent, errors, bound, name, times):
+@pytest.mark.parametrize(
+    ("interval", "name", "times"),
+    [(600, "lowest", [540, 1080, 1620]), (600, "middle", [600, 1200, 1800]), (600, "highest", [660, 1320, 1980]), (0.5, "middle", [0.5, 1, 1.5])],
+)
+def test_heartbeats_are_an_interval_apart_give_or_take_a_tenth(worker, sent, errors, bound, interval, name, times):
     """Those of many processes that start at once do not stay together; each says what the run has done by then."""
     bound(name)
-    run = Run(600, worker, errors.append)
+    run = Run(interval, worker, errors.append)
     run.add(job())
     run.runtime["requests"] = 7
-    worker.move(2000)
+    worker.move(interval * 3.33)
 
     assert sent == [(0, 0), *((pytest.approx(time), ("heartbeat", 7)) for time in times)]
 
