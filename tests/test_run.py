@@ -292,6 +292,19 @@ def test_flushing_tries_what_this_run_could_not_send_once(run, worker, sent, lef
     assert left() == 2
 
 
+def test_flushing_hurries_no_report_that_has_not_had_its_turn(run, worker, sent):
+    """It is on its way, and is sent once."""
+    sent.answer = AWAY
+    worker.alive = False
+    run.add(job())
+    flushed = run.flush(0)
+    worker.alive = True
+    worker.run_here()
+
+    assert flushed is False
+    assert sent == [(0, 0)]
+
+
 def test_flushing_tells_whether_every_report_is_done(run, sent):
     """Of two, one that is taken does not speak for the other."""
     sent.answers, sent.answer = iter([AWAY, TAKEN, AWAY]), TAKEN
