@@ -87,7 +87,7 @@ def _coarsen_number(value: float, step: float | None) -> float | None:
         return None
     if type(value) is int:
         return steps * int(step)
-    return round(steps * step, 12) + 0.0  # 12 digits undo what binary fractions add: 92 * 0.01 is 0.9200000000000001
+    return round(steps * step, 12)  # 12 digits undo what binary fractions add: 92 * 0.01 is 0.9200000000000001
 
 
 def _coarsen_string(attribute: Attribute, value: str) -> tuple[str | None, str | None]:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 ON, LOCAL, OFF = "on", "local", "off"
 MODES = (ON, LOCAL, OFF)
-DESTINATIONS = ("project", "otlp", "none")
+DESTINATIONS = ("project", "otlp")
 EXPORTER = "OTEL_USAGE_EXPORTER"
 PYTEST = "pytest"
 OPT_OUT_FILE = "do_not_track"
@@ -81,7 +81,7 @@ def signals(app: str | None, environ: Mapping[str, str], *, loopback: bool = Fal
     disabled = (value or "").strip().lower() not in ("", "false")
     yield Signal("OTEL_SDK_DISABLED", value, OFF if disabled else None)
     chosen = exporters(environ)
-    silenced = "none" in chosen or not set(chosen) <= set(DESTINATIONS)
+    silenced = not set(chosen) <= set(DESTINATIONS)  # by "none", or by a word that is unknown
     yield Signal(EXPORTER, _without_urls(environ.get(EXPORTER)), LOCAL if silenced else None)
     testing = "pytest" in sys.modules
     yield Signal(PYTEST, "running" if testing else None, LOCAL if testing and not chosen and not loopback else None)

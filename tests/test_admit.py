@@ -134,6 +134,14 @@ def test_a_value_leaves_in_the_form_that_its_row_declares(name, value, leaves):
     assert (repr(admitted), type(admitted)) == (repr(leaves), type(leaves))
 
 
+@pytest.mark.parametrize("step", [None, 0.01, 1.0])
+def test_a_negative_zero_leaves_as_zero(step):
+    """With a step and without: its sign would tell it from others."""
+    attribute = Fact("share", float, step=step, why="x").attributes("myengine")[0]
+
+    assert [repr(coarsen(attribute, value)[0]) for value in (-0.0, 0.0)] == ["0.0", "0.0"]
+
+
 def test_a_number_of_too_many_steps_is_absent():
     """More than a double counts; it costs itself alone."""
     attribute = Fact("share", float, step=5e-324, why="x").attributes("myengine")[0]

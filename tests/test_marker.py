@@ -323,12 +323,16 @@ def test_the_locks_of_runs_that_are_over_are_deleted(home):
 
 
 def test_two_that_sweep_at_once_pick_one(home, monkeypatch):
-    """What the other has deleted already is no error."""
+    """What the other has deleted already is no error, and the next is deleted all the same."""
     directory = home / ".config/myengine"
     directory.mkdir(parents=True)
-    monkeypatch.setattr(marker.os, "listdir", lambda _: ["usage_run.999999999.5.lock"])
+    (directory / "usage_run.999999998.5.lock").touch()
+    with monkeypatch.context() as patch:
+        patch.setattr(marker.os, "listdir", lambda _: ["usage_run.999999999.5.lock", "usage_run.999999998.5.lock"])
+        picked = [marker.win("myengine", os.getpid()) for _ in range(2)]
 
-    assert [marker.win("myengine", os.getpid()) for _ in range(2)] == [True, False]
+    assert picked == [True, False]
+    assert [path.name for path in directory.iterdir()] == [f"usage_run.{os.getpid()}.{start_time(os.getpid())}.lock"]
 
 
 FORKS = """

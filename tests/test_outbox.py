@@ -114,6 +114,25 @@ def test_what_can_not_be_read_is_set_aside_and_blocks_nothing(directory, leave, 
     assert box(directory) == sorted([broken + ".unreadable", whole])
 
 
+def test_a_claim_that_fails_is_given_up(directory, leave, monkeypatch):
+    """It leaves no descriptor, and so no lock: the entry can be claimed again once the disk answers."""
+    name = leave()
+    before = len(os.listdir("/proc/self/fd"))
+
+    def fail(*_):
+        raise OSError(errno.EIO, "made to fail")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(outbox.os, "read", fail)
+        with pytest.raises(OSError, match="made to fail"):
+            claim(directory, name)
+    after = len(os.listdir("/proc/self/fd"))
+    entry = claim(directory, name)
+    entry.leave()
+
+    assert (after, entry.values) == (before, VALUES)
+
+
 def test_a_copied_home_sends_nothing(directory, leave, tmp_path):
     """A copy's inode is not the one in its name; the copy is deleted, the original stays."""
     name = leave()

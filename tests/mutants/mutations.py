@@ -92,7 +92,7 @@ class _Unannotated(ast.NodeTransformer):
 
     def visit_arguments(self, node):
         node.args = [*node.posonlyargs, *node.args, *node.kwonlyargs]
-        node.defaults = [*node.defaults, *node.kw_defaults]
+        node.defaults = [*node.defaults, *filter(None, node.kw_defaults)]
         node.posonlyargs, node.kwonlyargs, node.kw_defaults = [], [], []
         return self.generic_visit(node)
 

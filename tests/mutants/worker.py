@@ -1,11 +1,12 @@
 """Runs tests against one mutant after the other, in a copy of the repository of its own.
 
 It reads a line of JSON for each: the module's path, its source, and the tests. It answers with a line of JSON. Each run
-is a fork of this process, which has pytest loaded already, and is killed when it takes too long.
+is a fork of this process, which has pytest and its plugins loaded already, and is killed when it takes too long.
 """
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
@@ -18,6 +19,12 @@ import pytest
 POLL = 0.01
 LOG = ".tests.log"
 OPTIONS = ["-q", "-x", "-p", "no:randomly", "-p", "no:cacheprovider", "--no-cov", "--timeout", "30"]
+
+
+def load() -> None:
+    """Load pytest's plugins, which takes most of a short run; nothing of the repository is loaded."""
+    with open(os.devnull, "w", encoding="utf-8") as nowhere, contextlib.redirect_stdout(nowhere):
+        pytest.main([*OPTIONS, "--collect-only", "--noconftest", str(Path(__file__).parent)])
 
 
 def run(tests: list[str], limit: float) -> str:
@@ -51,6 +58,7 @@ def _end_group(leader: int) -> None:
 
 def main() -> None:
     """Answer each line of the standard input."""
+    load()
     for line in sys.stdin:
         asked = json.loads(line)
         module, original = Path(asked["module"]), None
