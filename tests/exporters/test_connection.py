@@ -68,14 +68,20 @@ def test_an_address_that_answers_is_enough(monkeypatch, serve):
     assert (found, [len(server.requests) for server in servers]) == ((200, b"ok"), [1, 0])
 
 
-def test_at_the_deadline_nothing_is_waited_for(monkeypatch, clock):
-    """No name is looked up, and the error says that it is late: a socket would take no seconds for "do not wait"."""
-    looked_up = []
-    monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: looked_up.append(1))
-    with pytest.raises(TimeoutError):
-        Connection(clock[0], lambda: True).open("stats.example.org", 80, secure=False, proxy=None)
+def test_at_the_deadline_nothing_is_connected_to(monkeypatch, clock):
+    """Here the look-up takes all the time there is; a socket would take no seconds for "do not wait"."""
+    connected = []
 
-    assert looked_up == []
+    def look_up(*_, **__):
+        clock[0] += 6
+        return [(socket.AF_INET, socket.SOCK_STREAM, 0, "", ("127.0.0.1", 9))]
+
+    monkeypatch.setattr(socket, "getaddrinfo", look_up)
+    monkeypatch.setattr(socket.socket, "connect", lambda _, address: connected.append(address))
+    with pytest.raises(TimeoutError):
+        Connection(clock[0] + 6, lambda: True).open("stats.example.org", 80, secure=False, proxy=None)
+
+    assert connected == []
 
 
 @pytest.mark.parametrize(
