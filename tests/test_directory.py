@@ -292,6 +292,29 @@ def test_an_error_names_the_whole_path(tmp_path, name):
     assert len(os.listdir("/proc/self/fd")) == before
 
 
+MAKE = {
+    "a FIFO": os.mkfifo,
+    "a directory": os.mkdir,
+    "a link": lambda place: os.symlink("elsewhere", place),
+    "a second name": lambda place: os.link(place.with_name("elsewhere"), place),
+    "another user's": lambda place: place.touch() or os.chown(place, NOBODY, NOBODY),
+}
+
+
+@pytest.mark.timeout(5)
+@pytest.mark.parametrize("flags", [READ, APPEND])
+@pytest.mark.parametrize("there", MAKE)
+def test_what_is_no_file_of_ours_alone_is_refused_at_once(tmp_path, flags, there):
+    """A FIFO would have us wait for whoever is at its other end."""
+    (tmp_path / "elsewhere").write_text("mine")
+    MAKE[there](tmp_path / "file")
+    before = len(os.listdir("/proc/self/fd"))
+    with Directory.open(str(tmp_path)) as folder, pytest.raises(OSError):  # noqa: PT011 -- which one depends on what stands there
+        folder.open_file("file", flags)
+
+    assert (len(os.listdir("/proc/self/fd")), (tmp_path / "elsewhere").read_text()) == (before, "mine")
+
+
 @pytest.mark.parametrize("there", ["a file", "a link to nothing"])
 def test_a_new_file_takes_the_place_of_nothing(tmp_path, there):
     """What stands under its name stays, and nothing is made where a link leads to."""
