@@ -200,6 +200,9 @@ def _make(parent: int, name: str) -> None:
         os.mkdir(name, 0o700, dir_fd=parent)
     except FileExistsError:  # another process has just made it
         return
+    if os.stat(name, dir_fd=parent, follow_symlinks=False).st_mode & 0o700 != 0o700:  # noqa: PLR2004 -- the line above
+        os.rmdir(name, dir_fd=parent)  # other programs could not enter it either
+        raise PermissionError(errno.EACCES, "the umask takes our own rights to what is made")
 
 
 def _trusted_link(parent: int, name: str) -> str | None:
@@ -242,5 +245,5 @@ def _check_own(descriptor: int, *, writing: bool) -> None:
         return
     if found.st_uid != os.geteuid() or found.st_nlink > 1:
         raise PermissionError(errno.EPERM, "the file belongs to another user or has a second name")
-    if writing and found.st_mode & 0o077:
+    if writing and stat.S_IMODE(found.st_mode) != 0o600:  # noqa: PLR2004 -- what `open_file` makes; a umask may take more
         os.fchmod(descriptor, 0o600)

@@ -4,6 +4,7 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 import textwrap
 import time
 
@@ -61,7 +62,9 @@ UNTOUCHED = (7, "the host's output\n", "the host's errors\n")
 
 @pytest.mark.parametrize("home", [None, "", "/", "relative", "/usr", "/proc/self", "/nonexistent/home"])
 def test_without_a_home_that_can_be_written_the_operators_server_gets_the_report(host, receiver, tmp_path, home):
-    """By an account that may write nowhere; nothing is made in its place, not in the current directory either."""
+    """Nothing is made in its place, not in the current directory either, although that is the account's own."""
+    if os.geteuid() == 0:
+        os.chown(tmp_path, NOBODY, NOBODY)
     account = "" if os.geteuid() == 0 else "import pwd; pwd.getpwuid = lambda _: type('A', (), {'pw_dir': '/nonexistent'})\n"
     before = sorted(tmp_path.rglob("*"))
     done = host(UNPRIVILEGED + account + REPORT + END, HOME=home)
@@ -75,6 +78,18 @@ def test_an_account_that_nobody_knows_without_a_home_reports_nothing(host, recei
     unknown = "import pwd\ndef nobody(_): raise KeyError\npwd.getpwuid = nobody\n"
 
     assert (host(unknown + REPORT + END, HOME=None), receiver.received) == (UNTOUCHED, [])
+
+
+@pytest.mark.parametrize("umask", [0o777, 0o177, 0o277])
+def test_under_a_umask_that_takes_our_own_rights_no_directory_is_left_that_nobody_can_enter(host, receiver, umask):
+    """Other programs need ~/.config too. The line is not written, and the operator's server gets the report."""
+    with tempfile.TemporaryDirectory() as home:
+        if os.geteuid() == 0:
+            os.chown(home, NOBODY, NOBODY)
+        done = host(UNPRIVILEGED + f"os.umask({umask})\n" + REPORT + END, HOME=home)
+        left = os.listdir(home)
+
+    assert (done, len(receiver.received), left) == (UNTOUCHED, 1, [])
 
 
 VALUES = ("USER", "LANG", "LC_ALL", "TMPDIR", "CI", "RUNPOD_DC_ID", "CUDA_VISIBLE_DEVICES", "MYENGINE_USAGE_SOURCE", "MYENGINE_USAGE_RUN",

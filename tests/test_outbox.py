@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from otel_usage import outbox
+from otel_usage.names import entry_name
 from otel_usage.outbox import claim, clear, depth, put, waiting
 
 VALUES = {"uuid": "u", "log_time": 1, "note": "x"}
@@ -171,16 +172,33 @@ def test_what_is_not_ours_alone_is_passed_over(directory, leave, spoil):
     assert name in box(directory)
 
 
-def test_a_link_a_fifo_and_a_directory_are_passed_over(directory, leave, tmp_path):
-    """Nothing is opened through a link, and nothing is waited for."""
-    leave()
-    folder = os.path.join(directory, "usage_outbox")
-    names = [f"{NOW}.{n}.report.u.json" for n in range(3)]
-    os.symlink("/etc/passwd", os.path.join(folder, names[0]))
-    os.mkfifo(os.path.join(folder, names[1]))
-    os.mkdir(os.path.join(folder, names[2]))
+def a_link(path, elsewhere):
+    """Link to a whole entry."""
+    elsewhere.write_text(json.dumps(VALUES))
+    path.symlink_to(elsewhere)
 
-    assert [claim(directory, name) for name in names] == [None, None, None]
+
+def a_fifo(path, elsewhere):
+    """Make a FIFO."""
+    os.mkfifo(path)
+
+
+def a_directory(path, elsewhere):
+    """Make a directory."""
+    path.mkdir()
+
+
+@pytest.mark.parametrize("make", [a_link, a_fifo, a_directory])
+def test_a_link_a_fifo_and_a_directory_are_passed_over(directory, leave, tmp_path, make):
+    """Nothing is opened through a link, and nothing is waited for, although its name is right in every part."""
+    leave()
+    made = Path(directory, "usage_outbox", "made")
+    make(made, tmp_path / "elsewhere")
+    name = entry_name(NOW, made.stat().st_ino, "report", "u")
+    made.rename(made.with_name(name))
+
+    assert claim(directory, name) is None
+    assert name in box(directory)
 
 
 def test_an_outbox_that_is_a_link_is_not_followed(directory, tmp_path):

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from myengine_app import APP
 from receiver import ACCEPTS
 
-from otel_usage import UsageReporter
+from otel_usage import App, UsageReporter
 from otel_usage.delivery import Gate
 from otel_usage.destination import Destination, resolve
 from otel_usage.exporters.connection import Connection
@@ -123,6 +123,20 @@ def test_what_was_put_into_an_entry_by_another_hand_does_not_leave(gate, directo
     send_waiting(gate, waiting(gate)[0])
 
     assert b"SECRET" not in receiver.only.request.SerializeToString()
+
+
+def test_over_json_what_was_put_into_an_entry_by_another_hand_does_not_leave_either(directory, receiver):
+    """The line is posted as it is, so nothing else would hold it back."""
+    app = App("myengine", wire="json", facts=APP.facts)
+    gate = Gate(app, resolve(app, {"MYENGINE_USAGE_STATS_SERVER": receiver.url}, endpoint=None))
+    made = Parcel(Report(app, {"quantization": "awq", "batch": 8}), gate.destinations[0], gate)
+    made.keep()
+    made.leave()
+    spoil(directory, secret="SECRET", batch="SECRET")
+    send_waiting(gate, waiting(gate)[0])
+    line = receiver.only.json
+
+    assert line == {**made.report.values, "batch": None}
 
 
 @pytest.mark.parametrize(

@@ -289,27 +289,30 @@ def test_a_clean_exit_leaves_a_last_heartbeat(run_python, lines, end, heartbeats
 
 
 EXIT = """
-    import sys, time
+    import threading, time
     from otel_usage import UsageReporter, detect
+    hangs = threading.Event()
     def hanging():
         yield "gpu_count", 3
+        hangs.set()
         time.sleep(60)
-    if sys.argv[1:] == ["hang"]:
-        detect.DETECTORS["gpu"] = hanging
+    detect.DETECTORS["gpu"] = hanging
     usage = UsageReporter("myengine", version="1.2.0")
     usage.report(context="API_SERVER")
 """
 
 
-@pytest.mark.parametrize("hang", ["", "sys.argv.append('hang')"])
-def test_a_process_that_ends_at_once_leaves_its_line(run_python, lines, hang):
+@pytest.mark.parametrize("wait", ["", "    hangs.wait(10)\n"], ids=["at once", "while a detector hangs"])
+def test_a_process_that_ends_at_once_leaves_its_line(run_python, lines, wait):
     """At exit the line is written at once, with null for detectors that have not answered."""
     start = time.monotonic()
-    done = run_python(EXIT.replace("    if sys", f"    {hang}\n    if sys"), "-X", "dev")
+    done = run_python(EXIT + wait, "-X", "dev")
     took = time.monotonic() - start
     (line,) = lines()
 
     assert (done.returncode, done.stderr, line["context"], line["myengine_version"]) == (0, "", "API_SERVER", "1.2.0")
+    assert line["gpu_type"] is None
+    assert not wait or line["gpu_count"] == 3
     assert took < 5
 
 

@@ -31,11 +31,12 @@ ARM = "processor\t: 0\nBogoMIPS\t: 243.75\nCPU implementer\t: 0x41\nCPU part\t: 
         (ARM, {}),
         ("", {}),
         ("no colon here\n\0\n", {}),
+        ("flags\t: x\n" * 8192 + INTEL, {}),
         (INTEL * 4096, {"cpu_type": "Intel(R) Xeon(R) CPU @ 2.20GHz", "cpu_family_model_stepping": "6,85,7"}),
     ],
 )
 def test_the_first_processor_is_read_as_the_kernel_has_it(tmp_path, cpuinfo, facts):
-    """A stepping of 0 is one; an unknown part is empty; what is not there is left out."""
+    """A stepping of 0 is one; an unknown part is empty; what is not there, or not in the first 64 KiB, is left out."""
     (tmp_path / "cpuinfo").write_text(cpuinfo)
 
     assert dict(host.processor(str(tmp_path / "cpuinfo"))) == facts

@@ -22,7 +22,7 @@ def path(tmp_path):
 
 
 def test_a_line_is_appended_to_a_private_file_in_a_private_directory(path):
-    """The file has mode 0600, each directory that had to be made 0700, whatever the umask."""
+    """The file has mode 0600, each directory that had to be made 0700, although the umask would let others in."""
     before = os.umask(0)
     try:
         append_line(str(path), "one")
@@ -32,6 +32,18 @@ def test_a_line_is_appended_to_a_private_file_in_a_private_directory(path):
     modes = [stat.S_IMODE(place.stat().st_mode) for place in (path, path.parent, path.parent.parent)]
 
     assert (path.read_text(), modes) == ("one\ntwo\n", [0o600, 0o700, 0o700])
+
+
+def test_a_file_that_is_made_can_be_written_again_whatever_the_umask(path):
+    """It has mode 0600 also where the umask would take our own rights."""
+    path.parent.mkdir(parents=True)
+    before = os.umask(0o777)
+    try:
+        append_line(str(path), "one")
+    finally:
+        os.umask(before)
+
+    assert (path.read_text(), stat.S_IMODE(path.stat().st_mode)) == ("one\n", 0o600)
 
 
 def test_a_file_of_ours_that_others_may_read_is_narrowed(path):
@@ -131,9 +143,17 @@ def a_directory(path, elsewhere):
     path.mkdir()
 
 
+def a_socket(path, elsewhere):
+    """Put a socket in its place."""
+    os.mknod(path, stat.S_IFSOCK | 0o600)
+
+
 def a_device(path, elsewhere):
-    """Link it to a device that swallows everything."""
-    path.symlink_to("/dev/null")
+    """Put a device that swallows everything in its place; without the right to, a link to one."""
+    try:
+        os.mknod(path, stat.S_IFCHR | 0o600, os.makedev(1, 3))
+    except PermissionError:
+        path.symlink_to("/dev/null")
 
 
 def somebody_elses(path, elsewhere):
@@ -143,7 +163,7 @@ def somebody_elses(path, elsewhere):
         os.chown(path, 65534, 65534)
 
 
-@pytest.mark.parametrize("make", [a_link, a_dangling_link, a_hard_link, a_fifo, a_directory, a_device, somebody_elses])
+@pytest.mark.parametrize("make", [a_link, a_dangling_link, a_hard_link, a_fifo, a_socket, a_directory, a_device, somebody_elses])
 def test_nothing_is_written_through_what_is_no_regular_file_of_ours(path, tmp_path, make):
     """A link, a FIFO, a device, a second name: refused at once, and what it leads to is as it was."""
     elsewhere = tmp_path / "elsewhere"
@@ -299,21 +319,24 @@ def test_a_full_disk_without_the_lock_leaves_what_the_next_writer_closes_off(pat
     assert path.read_text() == "xxx\nnext\n"
 
 
-def _write_many(path, writer, count, size):
+def _write_many(path, writer, count, size, locks):
+    if not locks:
+        line.fcntl = None
     for number in range(count):
         append_line(path, f"{writer}:{number}:".ljust(size, "x"), max_bytes=0)
 
 
 @pytest.mark.slow
 @pytest.mark.soak
+@pytest.mark.parametrize("locks", [True, False], ids=["locked", "without locks"])
 @pytest.mark.parametrize(
     ("ci", "soak", "length"), [((8, 200), (64, 10_000), 1_200), ((8, 200), (16, 300), 20_000)], ids=["1.2 kB", "20 kB"]
 )
-def test_many_processes_lose_and_tear_no_line(path, size, ci, soak, length):
+def test_many_processes_lose_and_tear_no_line(path, size, ci, soak, length, locks):
     """With rotation off, each line is there once, whole; an empty one may stand between two that met."""
     writers, count = size(ci, soak)
     context = multiprocessing.get_context("spawn")
-    processes = [context.Process(target=_write_many, args=(str(path), writer, count, length)) for writer in range(writers)]
+    processes = [context.Process(target=_write_many, args=(str(path), writer, count, length, locks)) for writer in range(writers)]
     for process in processes:
         process.start()
     for process in processes:
@@ -340,7 +363,7 @@ for number in range(int(sys.argv[3])):
 
 @pytest.mark.soak
 def test_many_processes_that_rotate_tear_no_line_and_lose_only_the_oldest(path, size):
-    """What is left are whole lines, the newest of each writer that has any left, within the bound."""
+    """What is left are whole lines, the newest of each writer that has any left, within the bound; a full file is kept."""
     writers, count, most = size((4, 300, 20_000), (64, 3_000, 400_000))
     processes = [subprocess.Popen([sys.executable, "-c", ROTATE, str(path), f"w{number}", str(count), str(most)]) for number in range(writers)]
     statuses = [process.wait() for process in processes]
@@ -352,6 +375,7 @@ def test_many_processes_that_rotate_tear_no_line_and_lose_only_the_oldest(path, 
     assert statuses == [0] * writers
     assert {len(text) for text in left} == {100}
     assert path.stat().st_size <= most
+    assert path.with_name("usage_stats.json.1").stat().st_size >= most - 100
     assert numbers == {writer: list(range(count - len(found), count)) for writer, found in numbers.items()}
 
 
