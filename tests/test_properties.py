@@ -2,6 +2,7 @@
 
 import json
 import math
+import re
 import string
 
 import pytest
@@ -122,6 +123,7 @@ def test_any_facts_are_reported_as_declared_or_not_at_all(declared, undeclared, 
             assert not isinstance(value, int) or -(2**63) <= value < 2**63
             assert row.values is None or value in (*row.values, "other") or "(" in value
     known = {key: value for key, value in line.items() if value is not None}
+    assert {key: type(value) for key, value in known.items()} == {key: APP.rows[key].type for key in known}
     only_over_otlp = {key: job._given[key] for key in ("rocm_runtime", "detect_failed", "detect_unfinished") if key in job._given}
     assert leaving(Report(APP, {**known, **only_over_otlp})) == sent
 
@@ -150,7 +152,9 @@ def test_a_declaration_is_taken_or_refused_with_a_reason():
         made.append(app)
 
         assert (app.name, app.endpoint, app.wire, app.contexts[1:]) == (name, endpoint, wire, (context,))
+        assert re.fullmatch("[a-z][a-z0-9_]{0,31}", app.name)
         assert [(fact.key, fact.type) for fact in app.facts] == facts
+        assert {kind for _, kind in facts} <= {str, int, float, bool}
         assert {key for key, _ in facts} <= set(app.report_keys)
 
     declare()

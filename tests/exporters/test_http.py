@@ -14,7 +14,7 @@ import tracemalloc
 import warnings
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from otel_usage.consent import decide
@@ -400,15 +400,29 @@ def test_a_url_that_can_not_be_sent_as_it_is_is_refused(monkeypatch, url, said):
     assert failure(url)[0] == said
 
 
-@given(st.text(alphabet="htps:/@[]%#?\\.0a\r\n\t \x00\xe9", max_size=20).map("http".__add__))
-def test_any_text_in_place_of_a_url_is_refused_or_not_allowed(text):
-    """Never another exception, and no host is reached without being asked for."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(socket, "getaddrinfo", lambda *_, **__: [(socket.AF_INET, socket.SOCK_STREAM, 0, "", ("127.0.0.1", 9))])
-        patch.setattr(socket, "socket", lambda *_, **__: pytest.fail("a socket was opened"))
+URLS = st.tuples(st.sampled_from(["http", "http://", "https://", "http://["]), st.text(alphabet="htps:/@[]%#?\\.0a\r\n\t \x00\xe9", max_size=20))
 
-        with pytest.raises(ExchangeError):
+
+def test_any_text_in_place_of_a_url_is_refused_or_not_allowed(monkeypatch):
+    """Never another exception, and without a yes no name is looked up and no socket opened."""
+    monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: pytest.fail("a name was looked up"))
+    monkeypatch.setattr(socket, "socket", lambda *_, **__: pytest.fail("a socket was opened"))
+    met = set()
+
+    @given(URLS.map("".join))
+    @example("http://u:p@a/")
+    @example("http://[::1")
+    def meet(text):
+        with pytest.raises(ExchangeError) as caught:
             post(text, b"", {}, timeout=2, allowed=lambda: False)
+        met.add(str(caught.value))
+
+    meet()
+
+    assert met == {
+        "the URL has characters that a URL can't have", "the URL is not valid", "the URL must begin with https:// or http:// and name a host",
+        "the URL must not have a user or password in it", STOPPED,
+    }  # fmt: skip
 
 
 def test_a_header_that_would_add_another_is_refused(serve):
@@ -545,6 +559,10 @@ def test_whatever_a_server_sends_is_a_reply_or_a_failure(serve):
 
     @settings(max_examples=60)
     @given(ANSWERS)
+    @example(b"HTTP/1.1 200 OK\r\ncontent-length: 3\r\n\r\nabc")
+    @example(b"HTTP/1.1 503 No\r\ncontent-length: 0\r\n\r\n")
+    @example(b"HTTP/1.1 999 No\r\ncontent-length: 0\r\n\r\n")
+    @example(b"HTTP/1.1 200 OK\r\ncontent-length: 3x\r\n\r\nabc")
     def meet(answer):
         try:
             met.add(reply_to(serve(answer).url, timeout=2)[0])
