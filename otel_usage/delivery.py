@@ -110,7 +110,8 @@ def send(
 
 
 def _attempt(report: Report, destination: Destination, gate: Gate, timeout: float | None) -> Outcome:
-    from otel_usage.host import WarningsFiltersKept  # noqa: PLC0415 -- only where something is sent
+    with Busy():
+        from otel_usage.host import WarningsFiltersKept  # noqa: PLC0415 -- only where something is sent
 
     def allowed() -> bool:
         return may_leave(report, gate)

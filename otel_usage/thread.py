@@ -4,6 +4,9 @@ One that still runs Python while its interpreter ends may crash it: before Pytho
 comes back from reading a file, can find its own state freed. So from the moment our exit handler runs none begins but
 those that it waits for, it waits until those that run are at rest, for as long as it would wait for the line, and none
 goes on when it has returned.
+
+A host's fork waits for them as well: a child that is forked while one of them imports a module finds that module's lock
+held by a thread that it does not have, and hangs when it imports the same.
 """
 
 from __future__ import annotations
@@ -22,6 +25,8 @@ if TYPE_CHECKING:
 
 PAUSE = 0.002
 GRACE = 0.005
+# 5 s: to load OpenTelemetry takes long on a cold disk. A detector that hangs holds up one fork.
+PAUSES_FOR_FORK = 2500
 # A report needs more than 32 KiB and less than 64 KiB; more where modules are compiled, or a driver is loaded.
 SMALLEST_STACK = 256 * 1024
 
@@ -47,21 +52,23 @@ class Ending:
 
 
 class Busy:
-    """While it is entered, this thread runs Python, and the exit handler waits for it."""
+    """While it is entered, this thread runs Python, and the exit handler and the host's forks wait for it."""
 
     # A forked child has none of its parent's threads. No lock guards them: it could be inherited held.
     process = 0
     threads: ClassVar[set[int]] = set()
     started: ClassVar[set[int]] = set()
+    # Those that a fork has waited for in vain.
+    hung: ClassVar[set[int]] = set()
+    forking = heeds_forks = False
 
     def __enter__(self) -> None:
-        """Begin, unless the process has ended: then never return."""
-        park_if_over()
-        _busy().add(threading.get_ident())
+        """Begin, after a fork that is under way, unless the process has ended: then never return."""
+        _begin()
 
     def __exit__(self, *_: object) -> None:
         """Be at rest."""
-        _busy().discard(threading.get_ident())
+        _rest()
 
 
 class AtRest:
@@ -72,19 +79,79 @@ class AtRest:
     def __enter__(self) -> None:
         """Rest."""
         self._was_busy = threading.get_ident() in _busy()
-        _busy().discard(threading.get_ident())
+        _rest()
 
     def __exit__(self, *_: object) -> None:
         """Go on, unless the process has ended: then never return."""
         if self._was_busy:
-            park_if_over()
-            _busy().add(threading.get_ident())
+            _begin()
+
+
+def _begin() -> None:
+    """Count this thread as busy; it waits where a fork has begun before it was counted."""
+    park_if_over()
+    _busy().add(threading.get_ident())
+    while Busy.forking:
+        _rest()
+        pause(PAUSE)
+        _busy().add(threading.get_ident())
+
+
+def _rest() -> None:
+    _busy().discard(threading.get_ident())
+    Busy.hung.discard(threading.get_ident())
 
 
 def _busy() -> set[int]:
     if Busy.process != os.getpid():
-        Busy.process, Busy.threads, Busy.started = os.getpid(), set(), set()
+        Busy.process, Busy.threads, Busy.started, Busy.hung = os.getpid(), set(), set(), set()
     return Busy.threads
+
+
+def _heed_forks() -> None:
+    """Have each fork wait until no thread of ours is busy; a hook at forks can't be taken back."""
+    if hasattr(os, "register_at_fork"):
+        os.register_at_fork(before=_before_fork, after_in_parent=_after_fork, after_in_child=_after_fork)
+
+
+def _load_logging() -> None:
+    """Load what threads of ours need a lock of, and which takes that lock at forks.
+
+    Hooks run in the reverse order of their registration. So ours is registered again: else a fork would hold the lock,
+    and wait for a thread that waits for it.
+    """
+    if "logging" in sys.modules:
+        return
+    try:
+        import logging  # noqa: F401, PLC0415 -- most hosts have it
+    except Exception:  # noqa: BLE001 -- no descriptor is left to load it by
+        return
+    _heed_forks()
+
+
+def _before_fork() -> None:
+    Busy.forking = True
+    logging_was_loaded = _logging_lock() is not None
+    own, left = {threading.get_ident()}, PAUSES_FOR_FORK
+    while _busy() - Busy.hung - own and left:
+        pause(PAUSE)
+        left -= 1
+    Busy.hung |= _busy() - own
+    # Loaded meanwhile: the hook that takes the lock came too late for this fork, the one that releases it does not.
+    lock = None if logging_was_loaded else _logging_lock()
+    if lock is not None and not lock._is_owned():  # noqa: SLF001 -- the standard library's lock says it in no other way
+        lock.acquire()
+
+
+def _logging_lock() -> Any:  # noqa: ANN401 -- a lock of a kind that `threading` does not name
+    """Return the lock that `logging` takes at forks; None until that is loaded."""
+    module = sys.modules.get("logging")
+    loading = getattr(getattr(module, "__spec__", None), "_initializing", False)
+    return None if loading else getattr(module, "_lock", None)
+
+
+def _after_fork() -> None:
+    Busy.forking = False
 
 
 def now(clock: Callable[[], float] = time.monotonic) -> float:
@@ -124,6 +191,9 @@ def start(function: Callable[..., None], arguments: tuple[Any, ...] = (), *, nee
         raise NoThreadError("a sub-interpreter with a thread can't be ended")
     if 0 < stack_size() < SMALLEST_STACK:
         raise NoThreadError("threading.stack_size leaves a thread too little")
+    if not Busy.heeds_forks:
+        Busy.heeds_forks = True
+        _heed_forks()
     try:
         _thread.start_new_thread(_run, (function, arguments))
     except RuntimeError as error:
@@ -134,6 +204,8 @@ def _run(function: Callable[..., None], arguments: tuple[Any, ...]) -> None:
     _busy()  # begins anew in a forked child
     Busy.started.add(threading.get_ident())
     try:
+        with Busy():
+            _load_logging()
         function(*arguments)
     except Exception:  # noqa: BLE001 -- a thread of ours must not print a traceback
         return

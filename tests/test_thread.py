@@ -3,6 +3,7 @@
 import _thread
 import contextlib
 import json
+import os
 import subprocess
 import sys
 import threading
@@ -13,7 +14,7 @@ import pytest
 
 from otel_usage import UsageReporter
 from otel_usage.deadline import call
-from otel_usage.thread import Ending, stack_size, start
+from otel_usage.thread import Busy, Ending, stack_size, start
 from otel_usage.worker import Worker
 
 
@@ -307,6 +308,62 @@ def test_without_heartbeats_no_thread_of_ours_is_left_once_all_is_done(run_pytho
     """, "-W", "error", OTEL_USAGE_EXPORTER="none")  # fmt: skip
 
     assert (done.stdout, done.stderr) == ("1\n", "")
+
+
+FORKS = """
+import os, signal, time
+from otel_usage import UsageReporter
+usage = UsageReporter("myengine", endpoint="http://127.0.0.1:9", version="1")
+usage.report()
+children = []
+for _ in range(3):
+    time.sleep(0.05)
+    child = os.fork()
+    if child == 0:
+        signal.alarm(20)
+        import {module}
+        os._exit(0)
+    children.append(child)
+print([os.waitpid(child, 0)[1] for child in children], flush=True)
+print(usage.flush(20), flush=True)
+"""
+
+
+@pytest.mark.parametrize("module", ["opentelemetry.sdk.trace", "logging.handlers"])
+def test_child_that_is_forked_while_a_report_is_sent_can_import_what_sending_imports(run_python, lines, module):
+    """A module that a thread of ours is importing is locked in the child by a thread that is not there: it would hang."""
+    done = run_python(FORKS.format(module=module))
+
+    assert (done.stdout, done.stderr) == ("[0, 0, 0]\nFalse\n", "")
+    assert [line["num_cpu"] for line in lines()] == [os.cpu_count()]
+
+
+def test_fork_waits_for_a_thread_that_hangs_once_and_for_others_again():
+    """The next fork does not wait for it, and threads go on after each."""
+    begun, hangs, over = threading.Event(), threading.Event(), threading.Event()
+
+    def hang():
+        with Busy():
+            begun.set()
+            hangs.wait(30)
+        over.set()
+
+    start(hang)
+    assert begun.wait(5)
+    seconds = []
+    for _ in range(2):
+        begin = time.monotonic()
+        child = os.fork()
+        if child == 0:
+            os._exit(0)
+        os.waitpid(child, 0)
+        seconds.append(time.monotonic() - begin)
+    hangs.set()
+
+    assert over.wait(5)
+    assert seconds[0] > 4.9
+    assert seconds[1] < 4.9
+    assert Busy.hung == set()
 
 
 END_AT = """

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import threading
 
-from otel_usage.thread import Busy, Ending, start
+from otel_usage.thread import AtRest, Busy, Ending, start
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -96,7 +96,8 @@ class Detection:
 
         That is in `detect_failed` who failed or hung until then, and in `detect_unfinished` who had no time to answer.
         """
-        had_time = not self._over.wait(seconds)
+        with AtRest():  # else a fork would wait for this thread, and this one for a detector that waits for the fork
+            had_time = not self._over.wait(seconds)
         running = set(self._running)
         silent = {
             "detect_failed": {*self._failed, *(running if had_time else ())},

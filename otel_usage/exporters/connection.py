@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from otel_usage import deadline
-from otel_usage.thread import now
+from otel_usage.thread import Busy, now
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -59,7 +59,8 @@ class Connection:
 
     def open(self, host: str, port: int, *, secure: bool, proxy: Proxy | None) -> None:
         """Connect to the host, or to the proxy and for TLS through it, and speak TLS where it is to be secure."""
-        import socket  # noqa: PLC0415 -- 5 ms, only where something is sent
+        with Busy():
+            import socket  # noqa: PLC0415 -- 5 ms, only where something is sent
 
         first = (host, port) if proxy is None else (proxy.host, proxy.port)
         look_up = lambda: socket.getaddrinfo(*first, type=socket.SOCK_STREAM)  # noqa: E731 -- it hangs in the resolver
@@ -98,7 +99,8 @@ class Connection:
             raise ExchangeError("the proxy said more than was asked of it")
 
     def _secure(self, host: str) -> None:
-        import ssl  # noqa: PLC0415 -- 20 ms, only where it is asked for
+        with Busy():
+            import ssl  # noqa: PLC0415 -- 20 ms, only where it is asked for
 
         # Not `create_default_context`: it heeds SSLKEYLOGFILE, which writes the keys to a file.
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)

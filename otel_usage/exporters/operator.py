@@ -57,7 +57,11 @@ class OperatorExporter:
         if self._destination.wire not in (GRPC, HTTP):
             return Outcome(f"OTEL_EXPORTER_OTLP_PROTOCOL is not known; set it to {HTTP} or {GRPC}")
         try:
-            stock = _stock_class(self._destination.wire)
+            # Not while busy: it takes a lock at forks, and releases it also where it was loaded while one waited.
+            import concurrent.futures.thread  # noqa: F401, PLC0415 -- gRPC loads it
+
+            with Busy():
+                stock = _stock_class(self._destination.wire)
             with Silence() as silence:
                 self._stock = stock(**self._arguments(stock))
                 if not self._allowed():
