@@ -80,7 +80,8 @@ class Worker:
         self._run_tasks(wait=False)
 
     def _run(self) -> None:
-        leave_signals_alone()
+        with Busy():
+            leave_signals_alone()
         self._run_tasks(wait=True)
 
     def _run_tasks(self, *, wait: bool) -> None:

@@ -146,3 +146,16 @@ def test_waits_are_spread_whatever_the_host_seeds():
     assert 0.9 <= min(waits) < max(waits) <= 1.1
     assert waits != again
     assert max(tenths) < 2 * 1_000
+
+
+@pytest.mark.parametrize("seconds", [float("inf"), 1e300, 1e12])
+def test_task_that_is_never_due_holds_up_no_other(seconds):
+    """No lock can be waited for so long; a thread that tried would be gone, and nothing would be done any more."""
+    worker, over = Worker(print), threading.Event()
+    worker.later(seconds, print)
+    time.sleep(0.1)
+    worker.soon(over.set)
+    done = over.wait(5)
+    worker.stop()
+
+    assert done
