@@ -36,7 +36,10 @@ def give(gate: Gate, logger: Logger | None) -> bool:
 
     places = ", ".join(destination.endpoint for destination in gate.destinations)
     name = gate.app.name
-    (logger or logging.getLogger("otel_usage")).info(TEXT, name, places, name, name)
+    try:
+        (logger or logging.getLogger("otel_usage")).info(TEXT, name, places, name, name)
+    except Exception:  # noqa: BLE001 -- a handler or filter of the host's that raises: nobody was told
+        return False
     if path is not None:
         _record(path)
     return False

@@ -29,6 +29,7 @@ DIRECTORY = "usage_outbox"
 MOST_ENTRIES = 64
 MOST_BYTES = 2**20
 LARGEST = 64 * 1024
+PRIVATE = 0o600
 OLDEST = 30 * 24 * 3600.0
 LEASE = 60.0
 NANO = 10**9
@@ -228,7 +229,9 @@ def _files(folder: Directory, is_wanted: Callable[[str], object]) -> Iterator[tu
 
 
 def _is_ours(found: os.stat_result) -> bool:
-    return found.st_uid == os.geteuid() and found.st_nlink == 1 and found.st_size <= LARGEST
+    """Tell whether `put` may have made it: nobody else's, nowhere else, no larger, and to be opened by its owner."""
+    private = found.st_uid == os.geteuid() and found.st_nlink == 1
+    return private and found.st_size <= LARGEST and stat.S_IMODE(found.st_mode) & PRIVATE == PRIVATE
 
 
 def _time(name: str) -> int:
@@ -242,9 +245,11 @@ def _is_of(name: str, kind: str, run: str) -> bool:
 
 
 def _make_room(folder: Directory, size: int) -> None:
-    """Delete what is too old, and the oldest where there are too many or they are too large."""
+    """Delete what is too old, and the oldest where there are too many or they are too large; others' take no room."""
     kept = []
     for name, found in _files(folder, is_outboxs):
+        if not _is_ours(found):
+            continue
         if time.time() - found.st_mtime > OLDEST:
             _remove_all(folder, [name])
         else:

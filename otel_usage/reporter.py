@@ -218,8 +218,12 @@ class UsageReporter:
         self._log("usage was not reported: %s", type(error).__name__)
 
     def _log(self, message: str, detail: str) -> None:
-        if self._logger is not None:
+        if self._logger is None:
+            return
+        try:
             self._logger.debug(message, detail)
+        except Exception:  # noqa: BLE001 -- a handler or filter of the host's that raises costs its own record alone
+            return
 
 
 def _note_forks(reporter: UsageReporter) -> None:

@@ -243,6 +243,22 @@ def test_an_entry_of_64_kib_is_put_listed_and_claimed(directory, leave):
     assert (waiting(directory), depth(directory)[:2]) == (names[1:], (16, 2**20))
 
 
+@pytest.mark.parametrize("spoil", [lambda path: os.truncate(path, 2**30), lambda path: os.link(path, path + ".second")],
+                         ids=["a sparse file", "a hard link"])  # fmt: skip
+def test_files_that_no_entry_can_be_push_no_entry_out(directory, leave, spoil):
+    """Under names that are ours, however many and however large: what waits stays, and so do they."""
+    name = leave()
+    planted = [f"{NOW + 1 + number:020d}.5.report.planted.json" for number in range(70)]
+    for other in planted:
+        path = os.path.join(directory, "usage_outbox", other)
+        os.close(os.open(path, os.O_CREAT, 0o600))
+        spoil(path)
+    newer = leave()
+
+    assert waiting(directory) == sorted([name, newer])
+    assert set(planted) < set(box(directory))
+
+
 def test_an_entry_over_64_kib_is_not_put(directory):
     """By one byte; and it leaves nothing behind."""
     with pytest.raises(OSError, match="does not fit"):
@@ -372,9 +388,14 @@ def test_a_name_that_is_none_of_ours_is_no_entry_and_stops_nothing(directory, le
     assert (clear(directory), os.listdir(os.path.dirname(path))) == ([os.path.join(os.path.dirname(path), n) for n in (ours, newer)], [name])
 
 
-@pytest.mark.parametrize("spoil", [a_hard_link, another_user, too_large, lambda path: os.unlink(path) or os.mkfifo(path),
+def locked(path):
+    """Take every right to it from everybody."""
+    os.chmod(path, 0)
+
+
+@pytest.mark.parametrize("spoil", [a_hard_link, another_user, too_large, locked, lambda path: os.unlink(path) or os.mkfifo(path),
                                    lambda path: os.unlink(path) or os.mkdir(path), lambda path: os.unlink(path) or os.symlink("/etc/passwd", path)],
-                         ids=["a hard link", "another user's", "too large", "a FIFO", "a directory", "a link"])  # fmt: skip
+                         ids=["a hard link", "another user's", "too large", "locked", "a FIFO", "a directory", "a link"])  # fmt: skip
 def test_what_can_not_be_claimed_takes_nobodys_turn(directory, leave, spoil):
     """Only the four oldest get one in a run: there is no listing what would be passed over for ever."""
     name = leave(collected=1)

@@ -1,6 +1,7 @@
 """UsageReporter: at once, once a run, and never into the host."""
 
 import errno
+import logging
 import threading
 import time
 from pathlib import Path
@@ -344,3 +345,24 @@ def test_an_opted_out_report_loads_and_starts_nothing(run_python):
     """, DO_NOT_TRACK="")  # fmt: skip
 
     assert (done.stdout, done.stderr) == ("[] True\n", "")
+
+
+@pytest.mark.parametrize("part", ["addHandler", "addFilter"])
+def test_logger_that_raises_costs_its_own_records_alone(receiver, lines, part):
+    """Neither the host's call, nor the line, nor what is sent: a handler of the host's need not catch what it raises."""
+
+    class Raises(logging.Handler):
+        def emit(self, record):
+            raise OSError(record)
+
+        filter = emit
+
+    logger = logging.Manager(logging.RootLogger(logging.DEBUG)).getLogger("raises")
+    getattr(logger, part)(Raises())
+    usage = UsageReporter("myengine", endpoint=receiver.url, logger=logger)
+    usage.report(undeclared=1)
+    taken = usage.flush(10)
+
+    assert taken
+    assert len(lines()) == 1
+    assert len(receiver.received) == 1

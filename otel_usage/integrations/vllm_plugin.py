@@ -15,7 +15,7 @@ import os
 import sys
 import time
 import weakref
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 
 from otel_usage.consent import OFF, ON, decide, since
@@ -53,7 +53,8 @@ def _harmless(function: Callable[..., None]) -> Callable[..., None]:
         try:
             function(*args)
         except Exception as error:  # noqa: BLE001 -- the engine must not notice, whatever it is
-            LOGGER.debug("otel_usage failed: %s: %s", type(error).__name__, error)
+            with suppress(Exception):  # a handler of the host's may raise, too
+                LOGGER.debug("otel_usage failed: %s: %s", type(error).__name__, error)
 
     return harmless
 
