@@ -1,8 +1,8 @@
 """A directory of ours, held open, so that nothing in it is written or removed through another user's link.
 
 A path is opened one component at a time, from the root. A symbolic link on the way is followed only where the link
-itself belongs to us or to root, and its target is opened in the same way. The directory at the end must be ours. From
-then on a file in it is reached from the open directory, whatever becomes of the path.
+itself and the directory that holds it belong to us or to root, and its target is opened in the same way. The directory
+at the end must be ours. From then on a file in it is reached from the open directory, whatever becomes of the path.
 
 Where the system can't reach a file from a directory (Windows), files are reached by their paths.
 """
@@ -217,6 +217,9 @@ def _trusted_link(parent: int, name: str) -> str | None:
         return None
     if before.st_uid not in (ROOT, os.geteuid()):
         raise PermissionError(errno.EPERM, "a link on the way belongs to another user")
+    # Who owns the directory can give another link that name, one of root's that leads elsewhere.
+    if os.fstat(parent).st_uid not in (ROOT, os.geteuid()):
+        raise PermissionError(errno.EPERM, "a link on the way stands in another user's directory")
     if (before.st_dev, before.st_ino, before.st_ctime_ns) != (after.st_dev, after.st_ino, after.st_ctime_ns):
         raise PermissionError(errno.EPERM, "a link on the way is being replaced")
     return target

@@ -87,7 +87,7 @@ class Job:
             from otel_usage.host import reserve_standard_streams  # noqa: PLC0415 -- loads `warnings`
 
             reserve_standard_streams()
-            if not self._picked():
+            if not self.gate.may_record() or not self._picked():
                 self.line_ok = True
                 return
             self.report = Report(self.gate.app, self._facts())

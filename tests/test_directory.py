@@ -212,6 +212,19 @@ def test_another_users_directory_is_refused_and_stays_open_nowhere(tmp_path):
     assert list((tmp_path / "theirs").iterdir()) == []
 
 
+def test_a_link_of_roots_in_another_users_directory_is_not_followed(tmp_path):
+    """That user can rename it, whoever made it, and so have root write where it leads to."""
+    (tmp_path / "roots").mkdir()
+    (tmp_path / "home" / "account").mkdir(parents=True)
+    (tmp_path / "home" / "account" / "backup").symlink_to(tmp_path / "roots")
+    (tmp_path / "home" / "account" / "backup").rename(tmp_path / "home" / "account" / ".config")
+    os.chown(tmp_path / "home" / "account", NOBODY, NOBODY)
+
+    with pytest.raises(PermissionError, match="in another user's directory"):
+        append_line(str(tmp_path / "home" / "account" / ".config" / "usage_stats.json"), "one")
+    assert list((tmp_path / "roots").iterdir()) == []
+
+
 def test_links_in_a_circle_are_an_error(tmp_path):
     """And so are too many of them."""
     (tmp_path / "a").symlink_to("b")
@@ -344,10 +357,10 @@ def test_a_new_file_is_private_from_its_first_moment(tmp_path, monkeypatch, flag
 
 
 @pytest.mark.parametrize(("flags", "mode", "narrowed"), [
-    (READ, 0o644, 0o644), (APPEND, 0o644, 0o600), (APPEND, 0o660, 0o600), (APPEND, 0o601, 0o600), (APPEND, 0o700, 0o700)
+    (READ, 0o644, 0o644), (APPEND, 0o644, 0o600), (APPEND, 0o660, 0o600), (APPEND, 0o601, 0o600), (APPEND, 0o700, 0o600), (APPEND, 0o600, 0o600)
 ])  # fmt: skip
 def test_a_file_that_others_may_use_is_narrowed_when_it_is_to_be_written(tmp_path, flags, mode, narrowed):
-    """One that is only read stays as it is, and so does one that nobody else may use."""
+    """To the mode in which it is made; one that is only read stays as it is."""
     (tmp_path / "file").touch()
     (tmp_path / "file").chmod(mode)
     with Directory.open(str(tmp_path)) as folder:

@@ -2,6 +2,7 @@
 
 import errno
 import logging
+import os
 import threading
 import time
 from pathlib import Path
@@ -176,6 +177,30 @@ def test_without_a_thread_nothing_is_reported_and_nothing_raises(monkeypatch, li
     usage.report()
 
     assert (usage.flush(0.01), lines()) == (False, [])
+
+
+def test_a_report_that_is_made_later_asks_again_before_anything_is_detected_or_written(monkeypatch, home):
+    """Opted out meanwhile, not even the lock by which forked siblings pick one of them is made."""
+    detected = []
+
+    def fail(*_):
+        raise RuntimeError
+
+    def detect(known):
+        detected.append(known)
+        return Detection({})
+
+    usage = UsageReporter(APP)
+    monkeypatch.setattr(usage, "_born", os.getppid())
+    monkeypatch.setattr(job, "_detection", detect)
+    monkeypatch.setattr("_thread.start_new_thread", fail)
+    usage.report()
+    (home / ".config" / "myengine").mkdir(parents=True)
+    (home / ".config" / "myengine" / "do_not_track").touch()
+    usage.close()
+
+    assert detected == []
+    assert [path.name for path in (home / ".config" / "myengine").iterdir()] == ["do_not_track"]
 
 
 def test_a_report_that_could_not_be_made_is_made_later(monkeypatch, lines):
