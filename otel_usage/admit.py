@@ -115,7 +115,12 @@ def _declared(attribute: Attribute, value: str) -> bool:
 
     if not value.isprintable() or re.search(LOOK_ALIKE, value):
         return False
-    return attribute.pattern is None or re.fullmatch(attribute.pattern, value, re.ASCII) is not None
+    if attribute.pattern is None:
+        return True
+    try:
+        return re.fullmatch(attribute.pattern, value, re.ASCII) is not None
+    except Exception:  # noqa: BLE001 -- an adopter's pattern that is no regular expression costs its own fact alone
+        return False
 
 
 def _clean(value: str, pattern: str, replacement: str) -> str:

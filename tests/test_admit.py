@@ -134,6 +134,14 @@ def test_a_value_leaves_in_the_form_that_its_row_declares(name, value, leaves):
     assert (repr(admitted), type(admitted)) == (repr(leaves), type(leaves))
 
 
+@pytest.mark.parametrize("pattern", ["(", "a**", "[b-a]", "(?<=a+)b"])
+def test_a_pattern_that_is_no_regular_expression_costs_its_own_fact_alone(pattern):
+    """The report leaves with `other` in its place, rather than not at all."""
+    attribute = Fact("kind", str, pattern=pattern, why="x").attributes("myengine")[0]
+
+    assert coarsen(attribute, "a")[0] == "other"
+
+
 @pytest.mark.parametrize("step", [None, 0.01, 1.0])
 def test_a_negative_zero_leaves_as_zero(step):
     """With a step and without: its sign would tell it from others."""

@@ -1,5 +1,7 @@
 """The built-in table against the contract, row by row."""
 
+import re
+
 import pytest
 from myengine_app import APP as MYENGINE
 
@@ -103,6 +105,18 @@ def test_every_built_in_number_names_its_bounds():
         "otel_usage.gpu.memory.limit": (0, 4 * 2**40, 2**30),
         "otel_usage.uptime": (0, 316224000, 60),
     }
+
+
+@pytest.mark.parametrize("app", [APP, VLLM], ids=lambda app: app.name)
+def test_no_pattern_repeats_without_bound(app):
+    """So none takes long, whatever it is asked about; what a value is cut to has one such part, between two others."""
+    patterns = {name: column.pattern for name, column in app.attributes.items() if column.pattern}
+    cuts = {name: column.clean[0] for name, column in app.attributes.items() if column.clean}
+    unbounded = {name: re.findall(r"[*+]\??", re.sub(r"\\.|\[[^]]*\]", "x", text)) for name, text in patterns.items()}
+    parts = {name: re.findall(r"\.\*\??", text) for name, text in cuts.items()}
+
+    assert {name: found for name, found in unbounded.items() if found} == {}
+    assert parts == {"os.description": [".*?"], "service.version": [".*", ".*"], "otel_usage.gpu.runtime.version": [".*"]}
 
 
 def test_every_built_in_fact_has_a_reason_of_its_own():
