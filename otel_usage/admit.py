@@ -6,7 +6,7 @@ coarse that a report is no fingerprint. Both build up what leaves from approved 
 
 from __future__ import annotations
 
-from otel_usage.facts import LOOK_ALIKE, NAMES, OTHER, fits
+from otel_usage.facts import BLANK, LOOK_ALIKE, NAMES, OTHER, fits
 from otel_usage.table import UNKNOWN_CONTEXT
 
 TYPE_CHECKING = False
@@ -113,7 +113,7 @@ def _declared(attribute: Attribute, value: str) -> bool:
         return value in attribute.values
     import re  # noqa: PLC0415 -- 6 ms that an importing host need not pay
 
-    if not value.isprintable() or re.search(LOOK_ALIKE, value):
+    if not value.isprintable() or re.search(f"{LOOK_ALIKE}|{BLANK}", value):
         return False
     if attribute.pattern is None:
         return True

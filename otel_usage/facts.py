@@ -18,9 +18,14 @@ OTHER = "other"
 IDENTIFIER = r"[A-Za-z0-9_.+-]{1,64}"
 # A string outside a closed set leaves as `other` where LOOK_ALIKE is found in it: it is empty, has a space at an edge
 # or a backslash, or is a word that readers of reports make up, such as "(none)", "(rest)", "All" and "$__all". So does
-# one with a character that can't be printed, which str.isprintable() tells here, and UNSEEN tells the collector (RE2).
+# one with a character that can't be seen, which str.isprintable() and BLANK tell here, and UNSEEN the collector (RE2).
 LOOK_ALIKE = r"^$|^ | $|\\|^\(.*\)$|^(?i:all|other)$|^\$"
-UNSEEN = r"[\p{C}\p{Zl}\p{Zp}\x{a0}\x{1680}\x{2000}-\x{200a}\x{202f}\x{205f}\x{3000}]"
+UNSEEN = (
+    r"[\p{C}\p{Zl}\p{Zp}\x{a0}\x{1680}\x{2000}-\x{200a}\x{202f}\x{205f}\x{3000}\x{34f}\x{115f}\x{1160}\x{17b4}\x{17b5}"
+    r"\x{180b}-\x{180f}\x{2800}\x{3164}\x{fe00}-\x{fe0f}\x{ffa0}\x{e0100}-\x{e01ef}]"
+)
+# Fillers, and selectors of variants: printable by their class, though nothing is drawn for them.
+BLANK = "[\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180f\u2800\u3164\ufe00-\ufe0f\uffa0\U000e0100-\U000e01ef]"
 NAMES = {str: "string", int: "int", float: "double", bool: "boolean"}
 # The bounds of a number whose row names none: -1 stands for "unlimited" or "automatic" in many settings.
 LEAST = {int: -1, float: -(10**9)}
