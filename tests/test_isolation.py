@@ -10,6 +10,7 @@ import sys
 import textwrap
 import threading
 import warnings
+from collections import Counter
 
 import opentelemetry.sdk.environment_variables as sdk_variables
 import pytest
@@ -211,12 +212,18 @@ def test_no_provider_outlives_its_report(receiver):
 
 
 def test_a_handler_of_the_host_that_reports_makes_no_loop(receiver, lines):
-    """Whatever is logged on the way, by us or by what sends, to an adopter's logger too: one report."""
+    """Whatever is logged on the way, by us or by what sends, to an adopter's logger too: one report, and none within another."""
     usage = UsageReporter("myengine", version="1.2.0", endpoint=receiver.url, facts=APP.facts, logger=logging.getLogger("mine"))
+    depth, depths = Counter(), set()
 
     class Reporting(logging.Handler):
         def emit(self, record):
-            usage.report(nonsense=1)
+            thread = threading.get_ident()
+            depth[thread] += 1
+            depths.add(depth[thread])
+            if depth[thread] < 10:  # else a loop would never end
+                usage.report(nonsense=1)
+            depth[thread] -= 1
 
     handler, root = Reporting(), logging.getLogger()
     level = root.level
@@ -230,4 +237,5 @@ def test_a_handler_of_the_host_that_reports_makes_no_loop(receiver, lines):
         root.setLevel(level)
 
     assert (taken, len(receiver.received)) == (True, 1)
+    assert depths == {1}
     assert len(lines()) == 1

@@ -6,7 +6,7 @@ import re
 import string
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from myengine_app import APP
 
@@ -100,6 +100,7 @@ def test_any_setting_is_decided():
 
 @pytest.mark.soak
 @given(DECLARED, UNDECLARED, st.none() | VALUES)
+@example({"batch": True}, {}, None)
 def test_any_facts_are_reported_as_declared_or_not_at_all(declared, undeclared, context):
     """The call raises nothing; what it leaves is a strict line of declared keys, and the same attributes as that line has."""
     with pytest.MonkeyPatch.context() as patch:
