@@ -344,7 +344,7 @@ def test_clearing_deletes_all_that_waits(directory, leave):
     open(os.path.join(directory, "usage_outbox", name + ".unreadable"), "w").close()
     gone = clear(directory)
 
-    assert (len(gone), box(directory), clear(directory), clear("/nonexistent")) == (2, [], [], [])
+    assert (len(gone), box(directory), clear(directory), clear(f"{directory}/nowhere")) == (2, [], [], [])
 
 
 def test_the_depth_is_told_with_the_oldests_time(directory, leave):
@@ -353,7 +353,7 @@ def test_the_depth_is_told_with_the_oldests_time(directory, leave):
     leave(collected=NOW + 10**9)
     count, size, oldest = depth(directory)
 
-    assert (count, size, oldest, depth("/nonexistent")) == (2, 2 * len(json.dumps(VALUES)), NOW / 10**9, (0, 0, None))
+    assert (count, size, oldest, depth(f"{directory}/nowhere")) == (2, 2 * len(json.dumps(VALUES)), NOW / 10**9, (0, 0, None))
 
 
 CLAIM_ALL = """
