@@ -12,6 +12,8 @@ import stat
 import sys
 import time
 
+from otel_usage.directory import READ
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -192,8 +194,7 @@ def _absent_or_off(path: str, error: OSError) -> Signal:
 
 def read_mode(path: str) -> str:
     """Return what a `usage_mode` file says, stripped; raise OSError where it is no regular file that can be read."""
-    flags = os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_CLOEXEC", 0)
-    descriptor = os.open(path, flags)
+    descriptor = os.open(path, READ)
     try:
         if not stat.S_ISREG(os.fstat(descriptor).st_mode):
             raise OSError(errno.EINVAL, "not a regular file", path)

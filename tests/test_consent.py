@@ -150,6 +150,21 @@ def test_a_file_that_can_not_be_looked_at_counts_as_there(home, monkeypatch, cal
     assert decide("vllm").mode == OFF
 
 
+@pytest.mark.parametrize(
+    ("error", "value"), [(OSError(13, "x"), "EACCES"), (OSError(99999, "x"), "unreadable"), (OSError("x"), "unreadable")]
+)
+def test_what_kept_a_file_from_being_looked_at_is_shown(monkeypatch, error, value):
+    """By the name of its number, where it has one."""
+
+    def fail(_):
+        raise error
+
+    monkeypatch.setattr(consent.os, "lstat", fail)
+    shown = {(s.value, s.means) for s in signals("vllm", os.environ) if s.name.endswith(("do_not_track", "usage_mode"))}
+
+    assert shown == {(value, OFF)}
+
+
 def test_that_there_is_no_mode_file_is_known_without_a_descriptor(monkeypatch):
     """A process that has used up its descriptors has not opted out."""
     monkeypatch.setattr(consent.os, "open", lambda *_: pytest.fail("a file was opened"))
@@ -282,6 +297,39 @@ def test_every_signal_is_listed_with_its_raw_value(monkeypatch, home, tmp_path):
         ("pytest", None, None),
         *((str(d / name), None, None) for d in (config, etc / "vllm", etc / "otel-usage") for name in ("do_not_track", "usage_mode")),
     ]  # fmt: skip
+
+
+def test_a_path_that_is_none_is_listed_as_such():
+    """Both of its files, so that `status` shows why it is off."""
+    listed = [(s.name, s.value, s.means) for s in signals(None, {}) if "\0" in s.name]
+    listed += [(s.name, s.value, s.means) for s in signals("vllm", {"HOME": "/a\0b"}) if "\0" in s.name]
+
+    assert listed == [(f"/a\0b/.config/vllm/{name}", "not a path", OFF) for name in ("do_not_track", "usage_mode")]
+
+
+@pytest.mark.parametrize("value", ["https://stats.example.org", "user:password@host"])
+def test_a_url_in_place_of_a_destination_is_not_shown(monkeypatch, value):
+    """It may hold a password; it is an unknown word, so nothing is sent."""
+    monkeypatch.setenv("OTEL_USAGE_EXPORTER", value)
+    decision = decide("vllm")
+
+    assert (decision.mode, decision.signal.value) == (LOCAL, "(a URL)")
+
+
+def test_whoever_says_nothing_about_it_is_not_on_this_machine(monkeypatch):
+    """A test run sends nothing unless its destination is known to be here."""
+    monkeypatch.setitem(sys.modules, "pytest", pytest)
+
+    assert decide("vllm").mode == LOCAL
+    assert [s.means for s in signals("vllm", os.environ) if s.name == "pytest"] == [LOCAL]
+
+
+def test_the_directory_without_a_home_is_the_accounts_unless_it_must_not_be_asked(monkeypatch):
+    """A look-up may go to the network."""
+    monkeypatch.setattr(consent, "_account_home", lambda: "/account")
+    asked, unasked = consent.config_directory("vllm", {}), consent.config_directory("vllm", {}, ask_account=False)
+
+    assert (asked, unasked) == ("/account/.config/vllm", None)
 
 
 def test_an_opt_out_in_the_environment_looks_at_no_file(monkeypatch):

@@ -279,11 +279,18 @@ def test_an_entry_that_another_process_sends_meanwhile_is_in_nobodys_way(directo
     assert waiting(directory) == [gone, stays, new]
 
 
-@pytest.mark.parametrize(("seconds", "left"), [(-60, 2), (60, 1)])
-def test_what_is_older_than_30_days_goes(directory, leave, seconds, left):
-    """When the next entry is put, and not a minute before its time."""
+@pytest.fixture
+def clock(monkeypatch):
+    """A time at which the clock stands still, in seconds."""
+    monkeypatch.setattr(outbox.time, "time", lambda: 2e9)
+    return 2e9
+
+
+@pytest.mark.parametrize(("seconds", "left"), [(0, 2), (1, 1)])
+def test_what_is_older_than_30_days_goes(directory, leave, clock, seconds, left):
+    """When the next entry is put, and not before its time."""
     old = leave(collected=NOW)
-    written = time.time() - 30 * 24 * 3600 - seconds
+    written = clock - 30 * 24 * 3600 - seconds
     os.utime(os.path.join(directory, "usage_outbox", old), (written, written))
     newest = leave(collected=NOW + 1)
 
@@ -320,22 +327,78 @@ def test_a_disk_that_can_not_take_it_leaves_nothing_behind(directory, monkeypatc
     assert (caught.value.errno, left, len(os.listdir("/proc/self/fd"))) == (code, [], before)
 
 
-def test_where_locks_do_not_work_an_entry_is_taken_over_after_a_lease(directory, leave, monkeypatch):
-    """By its age, never by a process's number."""
+@pytest.mark.parametrize(("age", "claimed"), [(0, None), (59, None), (60, VALUES), (61, VALUES)])
+def test_where_locks_do_not_work_an_entry_is_taken_over_after_a_lease(directory, leave, monkeypatch, age, claimed):
+    """Of 60 s, by its age, never by a process's number; who takes it over begins another lease."""
 
     def fail(*_):
         raise OSError(errno.ENOLCK, "no locks available")
 
     monkeypatch.setattr(fcntl, "flock", fail)
     name = leave()
-    young = claim(directory, name)
-    minute = time.time() - 61
-    os.utime(os.path.join(directory, "usage_outbox", name), (minute, minute))
-    old = claim(directory, name)
+    written = int(time.time())
+    os.utime(os.path.join(directory, "usage_outbox", name), (written, written))
+    with monkeypatch.context() as patch:
+        patch.setattr(outbox.time, "time", lambda: float(written + age))
+        entry = claim(directory, name)
     again = claim(directory, name)
-    old.leave()
+    if entry is not None:
+        entry.leave()
 
-    assert (young, old.values, again) == (None, VALUES, None)
+    assert (entry and entry.values, again) == (claimed, None)
+
+
+def test_looking_at_an_outbox_makes_none(directory):
+    """Who has nothing to send leaves nothing behind."""
+    found = waiting(directory), depth(directory), clear(directory)
+
+    assert (found, os.listdir(directory)) == (([], (0, 0, None), []), [])
+
+
+def test_an_entry_that_goes_between_the_listing_and_the_look_hides_no_other(directory, leave, monkeypatch):
+    """Those behind it are listed."""
+    names = [leave(collected=NOW + n) for n in range(2)]
+    listed = os.listdir
+    monkeypatch.setattr(outbox.os, "listdir", lambda folder: [f"{1:020d}.5.report.u.json", *listed(folder)])
+
+    assert waiting(directory) == names
+
+
+def test_a_heartbeat_that_is_sent_while_it_is_replaced_is_no_error(directory, leave, monkeypatch):
+    """It is gone when it is to be deleted, and those behind it are deleted all the same."""
+    leave(kind="heartbeat", collected=NOW)
+    with open(os.path.join(directory, "usage_outbox", f"{NOW + 1:020d}.5.heartbeat.u.json"), "w"):
+        pass
+    real, left = os.unlink, []
+
+    def unlink(*arguments, **more):
+        real(*arguments, **more)
+        if not left:
+            left.append(arguments)
+            raise FileNotFoundError(errno.ENOENT, "gone meanwhile")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(outbox.os, "unlink", unlink)
+        newest = leave(kind="heartbeat", collected=NOW + 2)
+
+    assert waiting(directory) == [newest]
+
+
+def test_what_can_not_be_deleted_is_not_among_what_is_gone(directory, leave, monkeypatch):
+    """It stops nothing either."""
+    names = [leave(collected=NOW + n) for n in range(3)]
+    real = os.unlink
+
+    def unlink(name, **more):
+        if name == names[1]:
+            raise PermissionError(errno.EPERM, "made to fail")
+        real(name, **more)
+
+    monkeypatch.setattr(outbox.os, "unlink", unlink)
+    gone = clear(directory)
+
+    assert [os.path.basename(path) for path in gone] == [names[0], names[2]]
+    assert box(directory) == [names[1]]
 
 
 def test_clearing_deletes_all_that_waits(directory, leave):

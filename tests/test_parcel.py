@@ -1,5 +1,6 @@
 """A report for one destination, kept until it was taken or refused for good; and what other runs left."""
 
+import errno
 import json
 import os
 import time
@@ -10,15 +11,16 @@ from hypothesis import strategies as st
 from myengine_app import APP
 from receiver import ACCEPTS
 
-from otel_usage import App, UsageReporter
+from otel_usage import App, UsageReporter, consent
 from otel_usage.delivery import Gate
 from otel_usage.destination import Destination, resolve
 from otel_usage.exporters.connection import Connection
 from otel_usage.outbox import waiting as names
-from otel_usage.parcel import Parcel, send_waiting, waiting
+from otel_usage.parcel import Parcel, forget_waiting, send_waiting, waiting
 from otel_usage.report import Report
 from otel_usage.settings import set_mode
 from otel_usage.table import HEARTBEAT
+from otel_usage.thread import Ending
 
 KEYS = ("uuid", "log_time", "batch", "quantization", "otel_usage.name", "otel_usage.trace_id", "otel_usage.span_id")
 
@@ -311,6 +313,68 @@ def test_without_an_outbox_it_waits_in_memory(gate, directory, receiver):
     receiver.reply = ACCEPTS
 
     assert (first, made.attempt(), made.name, len(receiver.received)) == (False, True, None, 2)
+
+
+def test_a_report_is_kept_once(gate, directory):
+    """However often it is asked for."""
+    made = parcel(gate)
+    made.keep()
+    made.leave()
+
+    assert names(directory) == [made.name]
+
+
+@pytest.mark.parametrize(("reply", "after"), [((503, {}, b""), 0.0), ((503, {"Retry-After": "7"}, b""), 7.0), (ACCEPTS, 0.0)])
+def test_it_waits_as_long_as_the_last_answer_asked(gate, receiver, reply, after):
+    """Not at all before there was one, and not where it did not ask."""
+    receiver.reply = reply
+    made = parcel(gate)
+    before = made.after
+    made.attempt()
+
+    assert (before, made.after) == (0.0, after)
+
+
+def test_nothing_of_others_is_sent_once_the_process_ends(gate, directory, receiver, monkeypatch):
+    """It waits for a later run."""
+    made = parcel(gate)
+    made.leave()
+    monkeypatch.setattr(Ending, "begun", True)
+    send_waiting(gate, made.name)
+
+    assert (receiver.received, names(directory)) == ([], [made.name])
+
+
+def test_an_account_is_not_asked_for_its_home_to_forget_what_waits(monkeypatch):
+    """The look-up may go to the network, and the mode is not on."""
+    asked = []
+    monkeypatch.delenv("HOME")
+    monkeypatch.setattr(consent, "_account_home", lambda: asked.append("asked") or "/nonexistent")
+    forget_waiting(APP)
+    unasked = list(asked)
+    consent.config_directory("myengine")
+
+    assert (unasked, asked) == ([], ["asked"])
+
+
+@pytest.mark.parametrize(("call", "sent"), [("read", 0), ("replace", 0), ("unlink", 1)])
+def test_a_disk_that_fails_while_others_are_sent_raises_nothing(gate, directory, receiver, monkeypatch, call, sent):
+    """The entry can't be read, set aside or deleted: it is left as it is."""
+    made = parcel(gate)
+    made.leave()
+    if call == "replace":
+        spoil(directory, uuid="gone")
+    failed = []
+
+    def fail(*_, **__):
+        failed.append(call)
+        raise OSError(errno.EIO, "made to fail")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, call, fail)
+        send_waiting(gate, made.name)
+
+    assert (failed, len(receiver.received), names(directory)) == ([call], sent, [made.name])
 
 
 def test_two_wires_to_one_url_are_two_destinations():
