@@ -248,5 +248,5 @@ def _check_own(descriptor: int, *, writing: bool) -> None:
         return
     if found.st_uid != os.geteuid() or found.st_nlink > 1:
         raise PermissionError(errno.EPERM, "the file belongs to another user or has a second name")
-    if writing and found.st_mode & 0o677 != 0o600:  # noqa: PLR2004 -- others may not, we may: a umask can take our rights
+    if writing and stat.S_IMODE(found.st_mode) != 0o600:  # noqa: PLR2004 -- what `open_file` makes; a umask may take more
         os.fchmod(descriptor, 0o600)
