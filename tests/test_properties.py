@@ -101,6 +101,7 @@ def test_any_setting_is_decided():
 @pytest.mark.soak
 @given(DECLARED, UNDECLARED, st.none() | VALUES)
 @example({"batch": True}, {}, None)
+@example({"batch": 2**70}, {}, None)
 def test_any_facts_are_reported_as_declared_or_not_at_all(declared, undeclared, context):
     """The call raises nothing; what it leaves is a strict line of declared keys, and the same attributes as that line has."""
     with pytest.MonkeyPatch.context() as patch:
@@ -124,6 +125,7 @@ def test_any_facts_are_reported_as_declared_or_not_at_all(declared, undeclared, 
             assert not isinstance(value, int) or -(2**63) <= value < 2**63
             assert row.values is None or value in (*row.values, "other") or "(" in value
     known = {key: value for key, value in line.items() if value is not None}
+    assert [value for value in known.values() if isinstance(value, int) and not -(2**63) <= value < 2**63] == []
     assert {key: type(value) for key, value in known.items()} == {key: APP.rows[key].type for key in known}
     only_over_otlp = {key: job._given[key] for key in ("rocm_runtime", "detect_failed", "detect_unfinished") if key in job._given}
     assert leaving(Report(APP, {**known, **only_over_otlp})) == sent
