@@ -282,10 +282,14 @@ def test_whether_anything_leaves_is_asked_once_and_only_where_it_could(answers, 
 
 @pytest.mark.parametrize(("written", "off", "done"), [(False, False, False), (False, True, True), (True, False, True)])
 def test_a_line_that_is_missing_is_told_unless_it_must_not_be_there(answers, monkeypatch, written, off, done):
-    """A full disk is told by `flush`, an opt-out is not."""
-    monkeypatch.setattr(job_module, "write", lambda report, gate: written)
-    if off:
-        monkeypatch.setenv("DO_NOT_TRACK", "1")
+    """A full disk is told by `flush`, an opt-out in the midst of it is not."""
+
+    def write(report, gate):
+        if off:
+            monkeypatch.setenv("DO_NOT_TRACK", "1")
+        return written
+
+    monkeypatch.setattr(job_module, "write", write)
     job = new_job()
     job.run()
     job.attempted.set()

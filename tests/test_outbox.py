@@ -345,7 +345,9 @@ def test_where_locks_do_not_work_an_entry_is_taken_over_after_a_lease(directory,
     if entry is not None:
         entry.leave()
 
-    assert (entry and entry.values, again) == (claimed, None)
+    found = None if entry is None else entry.values
+
+    assert (found, again) == (claimed, None)
 
 
 def test_looking_at_an_outbox_makes_none(directory):
