@@ -89,6 +89,7 @@ class Job:
             reserve_standard_streams()
             if not self.gate.may_record() or not self._picked():
                 self.line_ok = True
+                self.written.set()
                 return
             self.report = Report(self.gate.app, self._facts())
             written = write(self.report, self.gate)

@@ -139,7 +139,7 @@ def _before_fork() -> None:
     Busy.hung |= _busy() - own
     # Loaded meanwhile: the hook that takes the lock came too late for this fork, the one that releases it does not.
     lock = None if logging_was_loaded else _logging_lock()
-    if lock is not None and not lock._is_owned():  # noqa: SLF001 -- the standard library's lock says it in no other way
+    if lock is not None and not getattr(lock, "_is_owned", lambda: True)():
         lock.acquire()
 
 
