@@ -22,10 +22,11 @@ IDENTIFIER = r"[A-Za-z0-9_.+-]{1,64}"
 LOOK_ALIKE = r"^$|^ | $|\\|^\(.*\)$|^(?i:all|other)$|^\$"
 UNSEEN = (
     r"[\p{C}\p{Zl}\p{Zp}\x{a0}\x{1680}\x{2000}-\x{200a}\x{202f}\x{205f}\x{3000}\x{34f}\x{115f}\x{1160}\x{17b4}\x{17b5}"
-    r"\x{180b}-\x{180f}\x{2800}\x{3164}\x{fe00}-\x{fe0f}\x{ffa0}\x{e0100}-\x{e01ef}]"
+    r"\x{180b}-\x{180f}\x{2800}\x{3164}\x{fe00}-\x{fe0f}\x{ffa0}\x{fffd}\x{e0100}-\x{e01ef}]"
 )
-# Fillers, and selectors of variants: printable by their class, though nothing is drawn for them.
-BLANK = "[\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180f\u2800\u3164\ufe00-\ufe0f\uffa0\U000e0100-\U000e01ef]"
+# Fillers, and selectors of variants: printable by their class, though nothing is drawn for them. And U+FFFD: RE2 reads
+# bytes that are no UTF-8 as it, and a file that holds such bytes is no JSON.
+BLANK = "[\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180f\u2800\u3164\ufe00-\ufe0f\uffa0\ufffd\U000e0100-\U000e01ef]"
 NAMES = {str: "string", int: "int", float: "double", bool: "boolean"}
 # The bounds of a number whose row names none: -1 stands for "unlimited" or "automatic" in many settings.
 LEAST = {int: -1, float: -(10**9)}
@@ -62,7 +63,8 @@ class Attribute:
     ) -> None:
         self.name, self.type, self.place, self.unit = name, type, place, unit
         self.values, self.pattern, self.open = values, pattern, open
-        self.step, self.clean = step, clean
+        self.step = None if type is int and step == 1 else step  # every int is a multiple of 1
+        self.clean = clean
         least, most = default_bounds(type, unit)
         self.minimum = least if minimum is None else minimum
         self.maximum = most if maximum is None else maximum

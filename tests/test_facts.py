@@ -65,7 +65,7 @@ def test_a_number_has_bounds_whether_its_row_names_them_or_not():
 @pytest.mark.parametrize(
     "text",
     ["", " ", "a ", " a", "a\\b", "(none)", "(rest)", "(not asked)", "(whatever comes)", "All", "all", "ALL", "Other", "$__all", "${app}"]
-    + [f"a{chr(code)}b" for code in (0, 9, 10, 13, 31, 127, 0x85, 0xA0, 0xAD, 0x1680, 0x200B, 0x202E, 0x2028, 0x2029, 0x3000, 0xFEFF, 0xE000)]
+    + [f"a{chr(code)}b" for code in (0, 9, 10, 13, 31, 127, 0x85, 0xA0, 0xAD, 0x1680, 0x200B, 0x202E, 0x2028, 0x2029, 0x3000, 0xFEFF, 0xE000, 0xFFFD)]
     + [f"All{chr(code)}" for code in (0x34F, 0x115F, 0x1160, 0x17B4, 0x180B, 0x180F, 0x2800, 0x3164, 0xFE00, 0xFE0F, 0xFFA0, 0xE0100, 0xE01EF)]
 )  # fmt: skip
 def test_what_a_collector_searches_for_is_what_the_client_refuses(text):

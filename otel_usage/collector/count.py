@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
-from otel_usage.collector.ottl import path, string
+from otel_usage.collector.ottl import allowed, path, string, union
 from otel_usage.facts import OTHER
 from otel_usage.table import SERVICE_NAME, SERVICE_VERSION
 
@@ -73,9 +73,13 @@ def statements(apps: Iterable[App]) -> Iterator[str]:
     yield f'set(span.attributes["{SERVICE_NAME}"], resource.attributes["{SERVICE_NAME}"])'
     yield _label(SERVICE_VERSION.name, SERVICE_VERSION)
     yield from _known(SERVICE_VERSION.name, MINOR)
+    admitted = {attribute.name: allowed(attribute) for attribute in union(apps)}
     for count in counts(apps):
         for app, attribute in count.attributes.items():
-            yield f'{_label(count.key, attribute)} and resource.attributes["{SERVICE_NAME}"] == "{app}"'
+            of_app = f'resource.attributes["{SERVICE_NAME}"] == "{app}"'
+            yield f"{_label(count.key, attribute)} and {of_app}"
+            if (words := allowed(attribute)) and words != admitted[attribute.name]:  # another app's may be any text
+                yield f"{_other(count.key, words)} and {of_app}"
         if count.key == "gpu_type":
             yield from _known(count.key, f"^({'|'.join(GPUS)})$")
         else:
@@ -91,5 +95,11 @@ def _label(label: str, attribute: Attribute) -> str:
 def _known(label: str, pattern: str) -> Iterator[str]:
     """Yield what keeps the first group of a pattern, and makes `other` of what does not match it."""
     value = f'span.attributes["{label}"]'
-    yield f'set({value}, "{OTHER}") where {value} != nil and not IsMatch({value}, {string(pattern)})'
+    yield _other(label, pattern)
     yield f'replace_pattern({value}, {string(pattern)}, "$$1") where {value} != nil'
+
+
+def _other(label: str, pattern: str) -> str:
+    """Return the statement that makes `other` of a label that a pattern does not match."""
+    value = f'span.attributes["{label}"]'
+    return f'set({value}, "{OTHER}") where {value} != nil and not IsMatch({value}, {string(pattern)})'
