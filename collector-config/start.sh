@@ -24,4 +24,10 @@ if grep -q '/usage\.jsonl$' "$config"; then
     : >>"$data/usage.jsonl"
     chmod 600 "$data"/usage*.jsonl
 fi
+# A directory that was there keeps its mode, and may be a system's own; so it is named, not changed.
+for directory in "$queue" ${data:+"$data"}; do
+    if [ -n "$(find "$directory" -prune \( -perm -010 -o -perm -001 \) 2>/dev/null)" ]; then
+        echo "otel-usage: others may enter $directory, and what is written there later is theirs to read; chmod 700 it" >&2
+    fi
+done
 exec "${OTELCOL:-otelcol-usage}" --config "$config" "$@"

@@ -231,6 +231,19 @@ def test_files_are_their_users_alone(tmp_path, start, config):
 
 
 @pytest.mark.parametrize("config", ["gateway", "edge"])
+def test_directory_that_others_may_enter_is_named_and_left_as_it_is(tmp_path, start, config):
+    """It may be a system's own. A file after a rotation has mode 0644, and only its directory keeps it from others."""
+    for name in ("data", "queue"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name).chmod(0o755)
+    collector = start(by_script(Collector(tmp_path, config, JAEGER_OTLP="127.0.0.1:9", KAFKA_BROKERS="127.0.0.1:9")))
+    named = [name for name in ("data", "queue") if f"others may enter {tmp_path / name}, " in collector.log]
+
+    assert named == {"gateway": ["data", "queue"], "edge": ["queue"]}[config]
+    assert [oct((tmp_path / name).stat().st_mode & 0o777) for name in ("data", "queue")] == ["0o755", "0o755"]
+
+
+@pytest.mark.parametrize("config", ["gateway", "edge"])
 def test_directories_are_their_users_alone_without_the_script_too(tmp_path, start, config):
     """As in a container, which has no shell: nobody else reaches what is in them."""
     start(Collector(tmp_path, config, JAEGER_OTLP="127.0.0.1:9", KAFKA_BROKERS="127.0.0.1:9"))
