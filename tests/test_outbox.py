@@ -219,6 +219,16 @@ def test_there_are_64_entries_at_most_and_the_oldest_go_first(directory, leave):
     assert waiting(directory) == names[6:]
 
 
+def test_what_is_not_ours_keeps_no_room_from_being_made(directory, leave):
+    """It is neither counted nor deleted, and what stands behind it is."""
+    planted = leave(collected=1)
+    a_hard_link(os.path.join(directory, "usage_outbox", planted))
+    names = [leave(collected=NOW + n) for n in range(66)]
+
+    assert waiting(directory) == names[2:]
+    assert planted in box(directory)
+
+
 def test_there_is_one_mebibyte_at_most(directory, leave):
     """Large entries make room as well."""
     names = [leave({"note": "x" * 60_000}, collected=NOW + n) for n in range(20)]

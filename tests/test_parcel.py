@@ -345,6 +345,15 @@ def test_nothing_of_others_is_sent_once_the_process_ends(gate, directory, receiv
     assert (receiver.received, names(directory)) == ([], [made.name])
 
 
+def test_without_a_directory_nothing_waits(gate, receiver, monkeypatch):
+    """To send what waits does nothing, whoever asks for it."""
+    monkeypatch.setattr("otel_usage.parcel.config_directory", lambda *_, **__: None)
+    send_waiting(gate, f"{1:020d}.5.report.u.json")
+    forget_waiting(APP)
+
+    assert (waiting(gate), receiver.received) == ([], [])
+
+
 def test_an_account_is_not_asked_for_its_home_to_forget_what_waits(monkeypatch):
     """The look-up may go to the network, and the mode is not on."""
     asked = []

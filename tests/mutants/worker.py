@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import resource
 import signal
 import sys
 import time
@@ -17,6 +18,7 @@ from pathlib import Path
 import pytest
 
 POLL = 0.01
+MEMORY = 4 * 2**30  # bytes, for a mutant that appends without end
 LOG = ".tests.log"
 OPTIONS = ["-q", "-x", "-p", "no:randomly", "-p", "no:cacheprovider", "--no-cov", "--timeout", "30"]
 
@@ -32,6 +34,7 @@ def run(tests: list[str], limit: float) -> str:
     child = os.fork()
     if child == 0:
         os.setsid()
+        resource.setrlimit(resource.RLIMIT_DATA, (MEMORY, MEMORY))
         os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
         output = os.open(LOG, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
         os.dup2(output, 1)
