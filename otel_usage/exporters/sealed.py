@@ -98,7 +98,7 @@ def _has_unknown_fields(response: object) -> bool:
 
 
 def _judge_json(reply: Reply) -> Outcome:
-    if 200 <= reply.status < 300:  # noqa: PLR2004 -- HTTP's own class of success
+    if reply.status < 300:  # noqa: PLR2004 -- an interim one is none, and those below this are HTTP's own class of success
         return Outcome(f"accepted ({reply.status})", ok=True)
     return _judge_failure(reply)
 

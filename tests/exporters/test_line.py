@@ -55,6 +55,17 @@ def test_a_file_of_ours_that_others_may_read_is_narrowed(path):
     assert (path.read_text(), stat.S_IMODE(path.stat().st_mode)) == ("one\n", 0o600)
 
 
+def test_where_there_is_no_file_there_are_no_lines(path):
+    """Nor where there is no directory, or a file in its place."""
+    lines = [list(read_lines(str(path)))]
+    path.parent.mkdir(parents=True)
+    lines.append(list(read_lines(str(path))))
+    path.write_text("one\n")
+    lines.append(list(read_lines(str(path / "usage_stats.json"))))
+
+    assert lines == [[], [], []]
+
+
 def test_a_torn_tail_is_closed_off_before_the_next_line(path):
     """What a killed process left swallows nothing."""
     path.parent.mkdir(parents=True)
@@ -214,12 +225,12 @@ def test_a_full_disk_leaves_no_part_of_a_line(path, monkeypatch):
     assert path.read_text() == "one\n"
 
 
-@pytest.mark.parametrize("call", ["open", "fstat", "write", "lseek", "mkdir"])
+@pytest.mark.parametrize("call", ["open", "stat", "fstat", "write", "lseek", "mkdir"])
 @pytest.mark.parametrize("code", [errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EROFS, errno.EMFILE, errno.EACCES])
 def test_an_error_of_the_system_is_an_oserror_and_leaves_no_descriptor(path, monkeypatch, call, code):
     """Whichever call fails, the caller gets the error, and nothing stays open."""
     path.parent.parent.mkdir()
-    if call == "lseek":
+    if call in ("lseek", "stat"):
         append_line(str(path), "one")
 
     def fail(*_, **__):
