@@ -157,8 +157,9 @@ def main(modules: list[str]) -> int:
         print(f"{module:34} {made[module]:4} mutants, {100 * (1 - left[module] / made[module]):5.1f} % killed")
     score = 100 * (1 - len(alive) / len(every))
     print(f"{'all':34} {len(every):4} mutants, {score:5.1f} % killed, {(time.monotonic() - begin) / 60:.0f} min")
-    listed = SURVIVORS.read_text(encoding="utf-8") if SURVIVORS.exists() else ""
-    unlisted = [mutant for mutant in alive if f"`{mutant.change}`" not in listed]
+    sections = SURVIVORS.read_text(encoding="utf-8").split("\n## ")
+    listed = {module: rows for module, _, rows in (section.partition("\n") for section in sections)}
+    unlisted = [mutant for mutant in alive if f"`{mutant.change}`" not in listed.get(mutant.module, "")]
     for mutant in sorted(unlisted):
         print(f"not listed in {SURVIVORS.name}: {mutant.module}:{mutant.line}: `{mutant.change}`")
     return int(score < GOAL or bool(unlisted))
