@@ -8,6 +8,7 @@ fewer than `GOAL` per cent were killed, or that a survivor is not listed.
 from __future__ import annotations
 
 import json
+import os
 import random
 import shutil
 import subprocess
@@ -62,9 +63,21 @@ class Copy:
 
     def start(self) -> subprocess.Popen[str]:
         """Start a worker in it."""
-        command = [self.python, HERE / "worker.py"]
+        command = [*read_only_root(), self.python, HERE / "worker.py"]
         pipe = subprocess.PIPE
         return subprocess.Popen(command, cwd=self.repository, stdin=pipe, stdout=pipe, text=True)
+
+
+def read_only_root() -> list[str]:
+    """Return the start of a command line that may write below the temporary directory only.
+
+    A mutant may build any path. As another user than root it can only reach what that user owns.
+    """
+    if os.geteuid() != 0:
+        return []
+    tmp = tempfile.gettempdir()
+    prepare = f'mount --make-rprivate / && mount --bind {tmp} {tmp} && mount -o remount,bind,ro / && exec "$@"'
+    return ["unshare", "--mount", "sh", "-c", prepare, "sh"]
 
 
 class Reach:
