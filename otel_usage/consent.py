@@ -12,7 +12,7 @@ import stat
 import sys
 import time
 
-from otel_usage.directory import READ
+from otel_usage.system.directory import READ
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -6,19 +6,19 @@ import os
 import threading
 import weakref
 
-from otel_usage.admit import admit
-from otel_usage.app import CONTEXTS, App
 from otel_usage.consent import OFF, ON, PYTEST
-from otel_usage.delivery import Gate
-from otel_usage.destination import resolve
-from otel_usage.job import Job, misfits
-from otel_usage.marker import claim, is_marked, mark, win
-from otel_usage.notice import BEFORE_SEND, give
-from otel_usage.parcel import forget_waiting
-from otel_usage.report import Report, about_run
-from otel_usage.run import Run
-from otel_usage.thread import is_main_interpreter
-from otel_usage.worker import Worker
+from otel_usage.delivery.destination import resolve
+from otel_usage.delivery.pending_report import forget_waiting
+from otel_usage.delivery.sending import Gate
+from otel_usage.facts.admission import admit
+from otel_usage.facts.app import CONTEXTS, App
+from otel_usage.facts.report import Report, about_run
+from otel_usage.run.job import Job, misfits
+from otel_usage.run.marker import claim, is_marked, mark, win
+from otel_usage.run.notice import BEFORE_SEND, give
+from otel_usage.run.run import Run
+from otel_usage.system.threads import is_main_interpreter
+from otel_usage.system.worker import Worker
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
     from typing_extensions import Self
 
-    from otel_usage.facts import Fact, Scalar
+    from otel_usage.facts.fact import Fact, Scalar
 
 STRICT = "OTEL_USAGE_STRICT"
 

@@ -10,8 +10,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from otel_usage.app import App
-    from otel_usage.facts import Scalar
+    from otel_usage.facts.app import App
+    from otel_usage.facts.fact import Scalar
 
 
 @contextmanager

@@ -19,8 +19,9 @@ import hypothesis
 import pytest
 from receiver import GrpcReceiver, HttpReceiver
 
-from otel_usage import consent, reporter, thread
-from otel_usage.run import Run
+from otel_usage import consent, reporter
+from otel_usage.run.run import Run
+from otel_usage.system import threads
 
 SUPPORT = Path(__file__).parent / "support"
 LOOPBACK = ("127.", "::1", "localhost")
@@ -108,7 +109,7 @@ def home(tmp_path, monkeypatch):
     monkeypatch.setenv("HOME", str(folder))
     monkeypatch.setattr(consent, "SYSTEM_DIRECTORY", str(tmp_path / "etc"))
     monkeypatch.setattr(reporter, "captured", {})
-    monkeypatch.setattr(thread.Ending, "begun", False)
+    monkeypatch.setattr(threads.Ending, "begun", False)
     runs = []
     monkeypatch.setattr(reporter, "Run", lambda *arguments: runs.append(Run(*arguments)) or runs[-1])
     yield folder

@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 from myengine_app import APP
 
 from otel_usage import App, Fact
-from otel_usage.admit import admit, admit_attributes, coarsen
-from otel_usage.report import Report
+from otel_usage.facts.admission import admit, admit_attributes, coarsen
+from otel_usage.facts.report import Report
 
 LONG = "x" * 257
 CLASSES = Fact("kind", str, values=("AwqModel", "Wrapped"), why="x").attributes("myengine")[0]

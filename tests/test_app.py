@@ -6,7 +6,7 @@ import pkgutil
 import pytest
 
 from otel_usage import App, Fact
-from otel_usage.app import RESERVED
+from otel_usage.facts.app import RESERVED
 
 
 @pytest.mark.parametrize("name", ["", "Vllm", "1engine", "my-engine", "my.engine", "x" * 33, "ünix", None, 7])

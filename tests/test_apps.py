@@ -5,19 +5,19 @@ import sys
 import pytest
 from myengine_app import APP
 
-from otel_usage import apps
+from otel_usage.facts import registry
 
 
 @pytest.mark.usefixtures("made_up_app")
 def test_every_installed_app_is_known_by_its_name():
     """The made-up one beside vLLM's."""
-    assert (apps.names(), apps.load("myengine").name) == (["myengine", "vllm"], "myengine")
+    assert (registry.names(), registry.load("myengine").name) == (["myengine", "vllm"], "myengine")
 
 
 def test_an_app_that_is_not_installed_is_said_to_be_so():
     """With those that are."""
-    with pytest.raises(apps.UnknownAppError) as caught:
-        apps.load("nope")
+    with pytest.raises(registry.UnknownAppError) as caught:
+        registry.load("nope")
 
     assert str(caught.value) == "no app 'nope' is installed; the known ones are: vllm"
 
@@ -25,7 +25,7 @@ def test_an_app_that_is_not_installed_is_said_to_be_so():
 @pytest.mark.usefixtures("made_up_app")
 def test_an_app_is_that_of_its_package():
     """What the entry point names, itself."""
-    assert apps.load("myengine") is APP
+    assert registry.load("myengine") is APP
 
 
 class Broken:
@@ -49,7 +49,7 @@ class Broken:
 def test_an_app_that_can_not_be_loaded_is_said_to_be_so(monkeypatch, module, said):
     """With the entry point that named it, whatever it raises."""
     monkeypatch.setitem(sys.modules, "myengine_app", module)
-    with pytest.raises(apps.UnknownAppError) as caught:
-        apps.load("myengine")
+    with pytest.raises(registry.UnknownAppError) as caught:
+        registry.load("myengine")
 
     assert str(caught.value) == f"app 'myengine' {said}"

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from otel_usage import apps
-from otel_usage.table import HARDWARE, UPTIME
+from otel_usage.facts import registry
+from otel_usage.facts.builtin import HARDWARE, UPTIME
 
 PACKAGE = Path(__file__).parents[1] / "otel_usage"
 # The standard library's, and those of vLLM whose shapes are recorded.
@@ -65,7 +65,7 @@ def test_each_attribute_of_the_built_in_table_is_named_in_one_place():
     attributes = {a.name for fact in (*HARDWARE, UPTIME) for a in fact.attributes("x")}
     places = {name: [path.name for path, found in STRINGS.items() if name in found] for name in attributes}
 
-    assert places == {name: ["table.py"] for name in attributes}
+    assert places == {name: ["builtin.py"] for name in attributes}
 
 
 def test_each_detected_fact_has_one_detector():
@@ -113,4 +113,4 @@ def test_a_private_name_is_found_wherever_it_is_used(code):
 
 def test_the_installed_app_of_this_package_is_vllm():
     """The core knows none; the entry point names it."""
-    assert apps.load("vllm").name == "vllm"
+    assert registry.load("vllm").name == "vllm"

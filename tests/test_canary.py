@@ -68,8 +68,9 @@ from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.id_generator import IdGenerator
-from otel_usage import UsageReporter, pipeline
-from otel_usage.exporters.outcome import Outcome
+from otel_usage import UsageReporter
+from otel_usage.delivery import pipeline
+from otel_usage.delivery.exporters.outcome import Outcome
 
 def stock():
     from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter

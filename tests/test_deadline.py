@@ -4,7 +4,7 @@ import threading
 
 import pytest
 
-from otel_usage import deadline
+from otel_usage.system import deadline
 
 
 def test_what_the_call_returns_or_raises_reaches_the_caller():

@@ -5,10 +5,10 @@ import threading
 import pytest
 from myengine_app import APP
 
-from otel_usage import delivery
-from otel_usage.delivery import Gate, assign, last_delivery, local_file, send, write
-from otel_usage.destination import Destination
-from otel_usage.report import Report
+from otel_usage.delivery import sending
+from otel_usage.delivery.destination import Destination
+from otel_usage.delivery.sending import Gate, assign, last_delivery, local_file, send, write
+from otel_usage.facts.report import Report
 
 HERE = Destination("project", "http://127.0.0.1:9/v1/traces", "otlp", by_operator=False)
 OPERATORS = Destination("otlp", "http://127.0.0.1:9/v1/traces", "http/protobuf", by_operator=True)
@@ -32,7 +32,7 @@ def test_the_line_is_written_and_told_to_be(report, home):
 def test_nothing_is_written_or_sent_when_off(report, home, monkeypatch, variable):
     """Consent is asked right before."""
     monkeypatch.setenv(variable, "true")
-    monkeypatch.setattr(delivery, "_attempt", lambda *_: pytest.fail("a send was attempted"))
+    monkeypatch.setattr(sending, "_attempt", lambda *_: pytest.fail("a send was attempted"))
     gate = Gate(APP, [HERE])
 
     assert (write(report, gate), send(report, HERE, gate).ok, list(home.iterdir())) == (False, False, [])
@@ -67,7 +67,7 @@ def test_the_project_gets_only_what_its_operator_can_see(report, written, kinds)
 def test_a_sender_that_hangs_is_left_behind(report, monkeypatch):
     """After the limit the answer is `no answer`, which may be tried again."""
     release = threading.Event()
-    monkeypatch.setattr(delivery, "_attempt", lambda *_: release.wait(30))
+    monkeypatch.setattr(sending, "_attempt", lambda *_: release.wait(30))
     outcome = send(report, HERE, Gate(APP, [HERE]), limit=0.05)
     release.set()
 
@@ -76,7 +76,7 @@ def test_a_sender_that_hangs_is_left_behind(report, monkeypatch):
 
 def test_whatever_the_sdk_raises_costs_the_send_alone(report, monkeypatch):
     """A host's variable can make it raise anything."""
-    monkeypatch.setattr(delivery, "_attempt", lambda *_: 1 // 0)
+    monkeypatch.setattr(sending, "_attempt", lambda *_: 1 // 0)
     outcome = send(report, HERE, Gate(APP, [HERE]))
 
     assert (outcome.ok, outcome.detail) == (False, "OpenTelemetry failed to load or to run (ZeroDivisionError)")

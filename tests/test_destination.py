@@ -5,10 +5,10 @@ import socket
 import pytest
 
 from otel_usage import App
-from otel_usage.destination import Destination, resolve, traces_url
-from otel_usage.exporters.operator import OperatorExporter
-from otel_usage.exporters.sealed import SealedSender
-from otel_usage.loopback import is_loopback
+from otel_usage.delivery.destination import Destination, resolve, traces_url
+from otel_usage.delivery.exporters.otlp import OperatorExporter
+from otel_usage.delivery.exporters.project_sender import SealedSender
+from otel_usage.system.urls import is_loopback
 
 PROJECT = ("project", "https://stats.example.org/v1/traces", "otlp", False)
 

@@ -10,12 +10,14 @@ import time
 
 import pytest
 
-from otel_usage import UsageReporter, directory, outbox
-from otel_usage.directory import APPEND, CREATE, READ, Directory
-from otel_usage.exporters.line import append_line
-from otel_usage.marker import win
-from otel_usage.outbox import put
-from otel_usage.settings import forget, set_mode
+from otel_usage import UsageReporter
+from otel_usage.cli.settings import forget, set_mode
+from otel_usage.delivery import outbox
+from otel_usage.delivery.exporters.local_file import append_line
+from otel_usage.delivery.outbox import put
+from otel_usage.run.marker import win
+from otel_usage.system import directory
+from otel_usage.system.directory import APPEND, CREATE, READ, Directory
 
 NOBODY = 65534
 NOW = time.time_ns()
@@ -155,7 +157,7 @@ def test_a_link_of_roots_is_followed_by_everybody():
     """As /home is one on some machines; and directories that may be passed, but not listed, are in nobody's way."""
     code = f"""
 import os, sys
-from otel_usage.directory import CREATE, Directory
+from otel_usage.system.directory import CREATE, Directory
 os.setgroups([])
 os.setresgid({NOBODY}, {NOBODY}, {NOBODY})
 os.setresuid({NOBODY}, {NOBODY}, {NOBODY})

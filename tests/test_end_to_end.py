@@ -7,7 +7,7 @@ from myengine_app import APP
 from receiver import ACCEPTS
 
 from otel_usage import App, UsageReporter
-from otel_usage.version import __version__
+from otel_usage.facts.scope import __version__
 
 FACTS = {
     "provider": "GCP", "num_cpu": 24, "cpu_type": "Intel(R) Xeon(R) CPU @ 2.20GHz", "cpu_family_model_stepping": "6,85,7",
@@ -209,15 +209,15 @@ def test_what_was_refused_for_good_is_not_sent_again(receiver, status):
 
 def test_an_opt_out_between_the_line_and_the_send_is_heeded(monkeypatch, receiver, home):
     """Consent is asked again right before each connection."""
-    from otel_usage import delivery
+    from otel_usage.delivery import sending
 
-    write = delivery.append_line
+    write = sending.append_line
 
     def write_and_opt_out(path, line, **more):
         write(path, line, **more)
         (home / ".config/myengine/do_not_track").touch()
 
-    monkeypatch.setattr(delivery, "append_line", write_and_opt_out)
+    monkeypatch.setattr(sending, "append_line", write_and_opt_out)
     usage = UsageReporter("myengine", endpoint=receiver.url)
     usage.report()
 
@@ -226,7 +226,7 @@ def test_an_opt_out_between_the_line_and_the_send_is_heeded(monkeypatch, receive
 
 def test_the_ledger_tells_the_last_delivery_without_the_servers_words(receiver, home):
     """For `status`: when, where to, and what became of it."""
-    from otel_usage.delivery import last_delivery
+    from otel_usage.delivery.sending import last_delivery
 
     receiver.reply = (400, {}, b"SECRET WORDS")
     usage = UsageReporter("myengine", endpoint=receiver.url)

@@ -3,7 +3,7 @@
 import pytest
 
 from otel_usage import App, EnvironmentFact, Fact
-from otel_usage.admit import coarsen
+from otel_usage.facts.admission import coarsen
 
 FACT = EnvironmentFact(
     "env_var_json",

@@ -6,8 +6,8 @@ import re
 import pytest
 
 from otel_usage import Fact
-from otel_usage.admit import coarsen
-from otel_usage.facts import LOOK_ALIKE, UNSEEN
+from otel_usage.facts.admission import coarsen
+from otel_usage.facts.fact import LOOK_ALIKE, UNSEEN
 
 BOUNDS = "minimum= must not be above maximum=, and both are finite and for numbers"
 

@@ -7,9 +7,9 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from otel_usage import App
-from otel_usage.admit import coarsen
 from otel_usage.collector.count import GPUS as GPUS_COUNTED
-from otel_usage.hardware import CPU, GPU
+from otel_usage.facts.admission import coarsen
+from otel_usage.facts.hardware import CPU, GPU
 
 ATTRIBUTES = App("myengine").attributes
 CPU_NAME, GPU_NAME = ATTRIBUTES["host.cpu.model.name"], ATTRIBUTES["otel_usage.gpu.model"]

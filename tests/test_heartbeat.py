@@ -9,13 +9,13 @@ from pathlib import Path
 import pytest
 from myengine_app import APP
 
-from otel_usage import parcel
-from otel_usage.delivery import Gate
-from otel_usage.destination import Destination, resolve
-from otel_usage.exporters.outcome import Outcome
-from otel_usage.heartbeat import Heartbeat
-from otel_usage.outbox import waiting
-from otel_usage.report import Report
+from otel_usage.delivery import pending_report
+from otel_usage.delivery.destination import Destination, resolve
+from otel_usage.delivery.exporters.outcome import Outcome
+from otel_usage.delivery.outbox import waiting
+from otel_usage.delivery.sending import Gate
+from otel_usage.facts.report import Report
+from otel_usage.run.heartbeat import Heartbeat
 
 PROJECT = Destination("project", "http://127.0.0.1:9/v1/traces", "otlp", by_operator=False)
 OPERATORS = Destination("otlp", "http://127.0.0.1:9/v1/traces", "http/protobuf", by_operator=True)
@@ -124,7 +124,7 @@ def test_each_destination_has_its_own_back_off(clock, monkeypatch, project, oper
         left = answers[destination.kind]
         return left.pop(0) if len(left) > 1 else left[0]
 
-    monkeypatch.setattr(parcel, "send", send)
+    monkeypatch.setattr(pending_report, "send", send)
     gate = Gate(APP, [PROJECT, OPERATORS])
     report = Report(APP, {})
     heartbeat = Heartbeat(report, [(report, PROJECT), (report.renamed(), OPERATORS)], gate, 600.0, clock)
@@ -174,10 +174,10 @@ def test_uptime_is_never_negative(beating, clock, receiver):
 MANY = """
 import gc, json, logging, os, sys, threading, time
 from myengine_app import APP
-from otel_usage.delivery import Gate
-from otel_usage.destination import resolve
-from otel_usage.heartbeat import Heartbeat
-from otel_usage.report import Report
+from otel_usage.delivery.sending import Gate
+from otel_usage.delivery.destination import resolve
+from otel_usage.run.heartbeat import Heartbeat
+from otel_usage.facts.report import Report
 
 def state():
     gc.collect()

@@ -4,7 +4,7 @@ import warnings
 
 import pytest
 
-from otel_usage.host import WarningsFiltersKept
+from otel_usage.system.host_state import WarningsFiltersKept
 
 
 @pytest.fixture(autouse=True)

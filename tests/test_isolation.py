@@ -22,7 +22,7 @@ from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
 from otel_usage import UsageReporter
-from otel_usage.exporters.operator import Silence
+from otel_usage.delivery.exporters.otlp import Silence
 
 
 def reported(endpoint, **facts):

@@ -3,16 +3,16 @@
 import pytest
 from myengine_app import APP
 
-from otel_usage import job as job_module
-from otel_usage import parcel
-from otel_usage.delivery import Gate
-from otel_usage.destination import Destination
-from otel_usage.exporters.outcome import Outcome
-from otel_usage.job import Job, misfits
-from otel_usage.outbox import claim, waiting
-from otel_usage.report import Report
-from otel_usage.table import HEARTBEAT
-from otel_usage.thread import Ending
+from otel_usage.delivery import pending_report
+from otel_usage.delivery.destination import Destination
+from otel_usage.delivery.exporters.outcome import Outcome
+from otel_usage.delivery.outbox import claim, waiting
+from otel_usage.delivery.sending import Gate
+from otel_usage.facts.builtin import HEARTBEAT
+from otel_usage.facts.report import Report
+from otel_usage.run import job as job_module
+from otel_usage.run.job import Job, misfits
+from otel_usage.system.threads import Ending
 
 PROJECT = Destination("project", "http://127.0.0.1:9/v1/traces", "otlp", by_operator=False)
 OPERATORS = Destination("otlp", "http://127.0.0.1:9/v1/traces", "http/protobuf", by_operator=True)
@@ -55,7 +55,7 @@ def answers(monkeypatch):
 
     found = Answers(project=AWAY, otlp=AWAY)
     found.asked = []
-    monkeypatch.setattr(parcel, "send", found.send)
+    monkeypatch.setattr(pending_report, "send", found.send)
     return found
 
 
@@ -173,7 +173,7 @@ def test_what_waits_is_named_as_it_is_in_the_outbox(answers, names):
 def test_a_report_is_in_the_outbox_before_it_is_sent(answers, names, monkeypatch):
     """All of them are, before the first: a process that is killed meanwhile loses none."""
     seen = []
-    monkeypatch.setattr(parcel, "send", lambda *_, **__: seen.append(len(names())) or TAKEN)
+    monkeypatch.setattr(pending_report, "send", lambda *_, **__: seen.append(len(names())) or TAKEN)
     new_job(PROJECT, OPERATORS).run()
 
     assert seen == [2, 1]

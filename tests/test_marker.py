@@ -12,9 +12,10 @@ import threading
 import psutil
 import pytest
 
-from otel_usage import UsageReporter, child_env, marker, suppress
+from otel_usage import UsageReporter, child_env, suppress
 from otel_usage.consent import decide
-from otel_usage.marker import claim, is_marked, mark, start_time
+from otel_usage.run import marker
+from otel_usage.run.marker import claim, is_marked, mark, start_time
 
 REPORT = """
 import multiprocessing, os, subprocess, sys, time

@@ -4,7 +4,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from otel_usage.names import draft_name, entry_name, entry_parts, is_number, is_outboxs, lock_name, lock_parts
+from otel_usage.system.file_names import (
+    draft_name,
+    entry_name,
+    entry_parts,
+    is_number,
+    is_outboxs,
+    lock_name,
+    lock_parts,
+)
 
 NAMES = st.text() | st.binary().map(lambda raw: raw.decode("utf-8", "surrogateescape"))
 # Such as is nearly one of ours: the parts of our names, in any number and order.

@@ -7,12 +7,12 @@ import sys
 import pytest
 from receiver import ACCEPTS
 
-from otel_usage.outbox import put, waiting
+from otel_usage.delivery.outbox import put, waiting
 
 UNSHARE = ("unshare", "--pid", "--fork", "--mount-proc", "--kill-child")
 HOLD = """
 import sys
-from otel_usage.outbox import claim
+from otel_usage.delivery.outbox import claim
 entry = claim(*sys.argv[1:])
 print(entry is not None, flush=True)
 sys.stdin.read()
@@ -26,7 +26,7 @@ print(os.getpid(), usage.flush(10))
 """
 SIBLINGS = """
 import os, sys
-from otel_usage.marker import win
+from otel_usage.run.marker import win
 parent, turns = os.getpid(), []
 for _ in range(2):
     ours, theirs = os.pipe(), os.pipe()

@@ -6,10 +6,10 @@ import os
 import pytest
 
 from otel_usage import App, UsageReporter
-from otel_usage.delivery import Gate
-from otel_usage.destination import resolve
-from otel_usage.parcel import Parcel
-from otel_usage.report import Report
+from otel_usage.delivery.destination import resolve
+from otel_usage.delivery.pending_report import Parcel
+from otel_usage.delivery.sending import Gate
+from otel_usage.facts.report import Report
 
 
 @pytest.fixture

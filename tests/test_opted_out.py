@@ -10,7 +10,7 @@ import sys
 import pytest
 from signals import BLIND, LOCAL, OFF
 
-from otel_usage.outbox import put
+from otel_usage.delivery.outbox import put
 
 PROGRAM = """
 import json, os, pwd, sys

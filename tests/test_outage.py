@@ -11,7 +11,7 @@ from receiver import ACCEPTS, HttpReceiver
 from signals import LOCAL, OFF, directories
 
 from otel_usage import UsageReporter
-from otel_usage.outbox import waiting
+from otel_usage.delivery.outbox import waiting
 
 RUN = """
 from otel_usage import UsageReporter

@@ -13,9 +13,9 @@ from pathlib import Path
 
 import pytest
 
-from otel_usage import outbox
-from otel_usage.names import entry_name
-from otel_usage.outbox import claim, clear, depth, put, waiting
+from otel_usage.delivery import outbox
+from otel_usage.delivery.outbox import claim, clear, depth, put, waiting
+from otel_usage.system.file_names import entry_name
 
 VALUES = {"uuid": "u", "log_time": 1, "note": "x"}
 NOW = time.time_ns()
@@ -80,7 +80,7 @@ def test_an_entry_is_claimed_from_the_moment_it_has_its_name(directory):
 def test_a_dead_processs_claim_is_taken_over(directory, leave):
     """Its lock is gone with it."""
     name = leave()
-    code = "import sys, os; from otel_usage.outbox import claim; claim(*sys.argv[1:]); print('claimed', flush=True); sys.stdin.read()"
+    code = "import sys, os; from otel_usage.delivery.outbox import claim; claim(*sys.argv[1:]); print('claimed', flush=True); sys.stdin.read()"
     child = subprocess.Popen([sys.executable, "-c", code, directory, name], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
     child.stdout.readline()
     while_alive = claim(directory, name)
@@ -433,7 +433,7 @@ def test_the_depth_is_told_with_the_oldests_time(directory, leave):
 
 CLAIM_ALL = """
 import sys, time
-from otel_usage.outbox import claim, waiting
+from otel_usage.delivery.outbox import claim, waiting
 print("ready", flush=True)
 sys.stdin.readline()
 while names := waiting(sys.argv[1]):

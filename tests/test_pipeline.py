@@ -5,12 +5,12 @@ from myengine_app import APP
 from opentelemetry import context, trace
 from opentelemetry.sdk.trace import TracerProvider
 
-from otel_usage.exporters.admitting import AdmittingExporter
-from otel_usage.exporters.outcome import Outcome
-from otel_usage.pipeline import emit
-from otel_usage.report import Report
-from otel_usage.sampler import ConsentSampler
-from otel_usage.table import SCHEMA_URL
+from otel_usage.delivery.exporters.admission import AdmittingExporter
+from otel_usage.delivery.exporters.outcome import Outcome
+from otel_usage.delivery.pipeline import emit
+from otel_usage.delivery.sampler import ConsentSampler
+from otel_usage.facts.builtin import SCHEMA_URL
+from otel_usage.facts.report import Report
 
 
 class Keeper:

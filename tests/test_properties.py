@@ -11,11 +11,11 @@ from hypothesis import strategies as st
 from myengine_app import APP
 
 from otel_usage import App, Fact, UsageReporter, reporter
-from otel_usage.admit import admit_attributes
 from otel_usage.consent import MODES, decide
-from otel_usage.destination import resolve
-from otel_usage.exporters.proxy import Proxy, ProxyError, choose
-from otel_usage.report import Report
+from otel_usage.delivery.destination import resolve
+from otel_usage.delivery.exporters.proxy import Proxy, ProxyError, choose
+from otel_usage.facts.admission import admit_attributes
+from otel_usage.facts.report import Report
 
 
 class Hostile:

@@ -5,8 +5,8 @@ from importlib.metadata import distribution
 
 import otel_usage
 from otel_usage import UsageReporter, testing
+from otel_usage.delivery.sampler import ConsentSampler
 from otel_usage.insights import reader
-from otel_usage.sampler import ConsentSampler
 from otel_usage.standalone import detector, exporter, sampler
 
 PARTS = {

@@ -7,8 +7,8 @@ import re
 import pytest
 from myengine_app import APP
 
-from otel_usage.report import Report, about_run
-from otel_usage.table import HEARTBEAT
+from otel_usage.facts.builtin import HEARTBEAT
+from otel_usage.facts.report import Report, about_run
 
 FACTS = {
     "uuid": "5be557ae-ae32-47db-958b-18a1c1cb19f1", "log_time": 1795489108384242176, "provider": "GCP", "num_cpu": 24,

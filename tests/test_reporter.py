@@ -11,8 +11,9 @@ import pytest
 from myengine_app import APP
 
 import otel_usage
-from otel_usage import Fact, UsageReporter, job
+from otel_usage import Fact, UsageReporter
 from otel_usage.detect import Detection
+from otel_usage.run import job
 
 
 @pytest.fixture(autouse=True)

@@ -2,9 +2,9 @@
 
 from myengine_app import APP
 
-from otel_usage.report import Report
-from otel_usage.resource import resource_of
-from otel_usage.table import SCHEMA_URL
+from otel_usage.delivery.resource import resource_of
+from otel_usage.facts.builtin import SCHEMA_URL
+from otel_usage.facts.report import Report
 
 
 def test_a_reports_resource_is_its_facts_and_nothing_of_the_hosts(monkeypatch):

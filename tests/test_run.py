@@ -6,18 +6,18 @@ import threading
 import pytest
 from myengine_app import APP
 
-from otel_usage import job as job_module
-from otel_usage import parcel
-from otel_usage import run as run_module
-from otel_usage.delivery import Gate
-from otel_usage.destination import Destination
-from otel_usage.exporters.outcome import Outcome
-from otel_usage.job import Job
-from otel_usage.outbox import waiting
-from otel_usage.parcel import Parcel
-from otel_usage.report import Report
-from otel_usage.run import Run
-from otel_usage.table import HEARTBEAT
+from otel_usage.delivery import pending_report
+from otel_usage.delivery.destination import Destination
+from otel_usage.delivery.exporters.outcome import Outcome
+from otel_usage.delivery.outbox import waiting
+from otel_usage.delivery.pending_report import Parcel
+from otel_usage.delivery.sending import Gate
+from otel_usage.facts.builtin import HEARTBEAT
+from otel_usage.facts.report import Report
+from otel_usage.run import job as job_module
+from otel_usage.run import run as run_module
+from otel_usage.run.job import Job
+from otel_usage.run.run import Run
 
 HERE = Destination("project", "http://127.0.0.1:9/v1/traces", "otlp", by_operator=False)
 BOUNDS = {"lowest": lambda low, high: low, "middle": lambda low, high: (low + high) / 2, "highest": lambda low, high: high}
@@ -116,7 +116,7 @@ def sent(monkeypatch, worker):
             return next(self.answers, self.answer)
 
     found = Sent()
-    monkeypatch.setattr(parcel, "send", found.send)
+    monkeypatch.setattr(pending_report, "send", found.send)
     return found
 
 

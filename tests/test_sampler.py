@@ -4,7 +4,7 @@ import pytest
 from opentelemetry.sdk.trace.sampling import Decision
 
 from otel_usage import App
-from otel_usage.sampler import ConsentSampler
+from otel_usage.delivery.sampler import ConsentSampler
 
 ON = {"OTEL_USAGE_EXPORTER": "otlp"}
 

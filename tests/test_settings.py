@@ -5,9 +5,10 @@ import time
 
 import pytest
 
-from otel_usage import outbox, settings
+from otel_usage.cli import settings
+from otel_usage.cli.settings import forget, set_mode
 from otel_usage.consent import since
-from otel_usage.settings import forget, set_mode
+from otel_usage.delivery import outbox
 
 
 def test_what_is_written_is_the_users_alone(tmp_path):

@@ -6,10 +6,10 @@ import pytest
 from myengine_app import APP as MYENGINE
 
 from otel_usage import App
-from otel_usage.admit import admit, coarsen
 from otel_usage.detect import DETECTORS
+from otel_usage.facts.admission import admit, coarsen
+from otel_usage.facts.report import Report
 from otel_usage.integrations.vllm import APP as VLLM
-from otel_usage.report import Report
 
 APP = App("myengine")
 

@@ -13,9 +13,9 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from otel_usage import UsageReporter
-from otel_usage.deadline import call
-from otel_usage.thread import Busy, Ending, stack_size, start
-from otel_usage.worker import Worker
+from otel_usage.system.deadline import call
+from otel_usage.system.threads import Busy, Ending, stack_size, start
+from otel_usage.system.worker import Worker
 
 
 def began(*, needed):
@@ -46,7 +46,7 @@ def test_exit_handler_of_the_host_starts_none(run_python):
     """Whether or not a report was made before; a thread of the host that outlives the main one still does."""
     done = run_python("""
         import atexit, threading, time
-        from otel_usage.thread import start
+        from otel_usage.system.threads import start
         def at_exit():
             try:
                 start(print, ("never",), needed=True)
@@ -157,7 +157,7 @@ run = getattr(interpreters, "exec", None) or interpreters.run_string
 run(made, '''
 import logging, os, sys
 from otel_usage import UsageReporter
-from otel_usage.thread import NoThreadError, start
+from otel_usage.system.threads import NoThreadError, start
 logging.basicConfig(level=logging.DEBUG, stream=sys.stdout, format="%(message)s")
 usage = UsageReporter("myengine", logger=logging.getLogger("mine"))
 usage.report()

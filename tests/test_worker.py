@@ -6,8 +6,8 @@ import time
 
 import pytest
 
-from otel_usage import worker as worker_module
-from otel_usage.worker import Worker, jitter
+from otel_usage.system import worker as worker_module
+from otel_usage.system.worker import Worker, jitter
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ import click
 
 from otel_usage.cli import collector, history, mode, report, status, table, verify
 from otel_usage.cli.common import Context, printable
-from otel_usage.version import __version__
+from otel_usage.facts.scope import __version__
 
 
 @click.group(no_args_is_help=False, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})

@@ -188,9 +188,10 @@ def _link(name: str) -> str:
 
 def report_under_watch(watch: Watch, app: str) -> None:
     """Make a report and note whatever differs afterwards."""
-    from otel_usage import UsageReporter, apps  # noqa: PLC0415 -- under the watch
+    from otel_usage import UsageReporter  # noqa: PLC0415 -- under the watch
+    from otel_usage.facts import registry  # noqa: PLC0415 -- the same
 
-    loaded = apps.load(app)
+    loaded = registry.load(app)
     proc = os.path.isdir("/proc/self/task")
     reporter = UsageReporter(loaded)
     before = snapshot() if proc else {}

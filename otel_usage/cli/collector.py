@@ -6,8 +6,8 @@ import os
 
 import click
 
-from otel_usage import apps
 from otel_usage.cli.common import Context, pass_context, printable
+from otel_usage.facts import registry
 
 
 @click.command()
@@ -29,8 +29,8 @@ def collector(context: Context, names: tuple[str, ...], directory: str) -> None:
     from otel_usage.collector.ottl import PatternError  # noqa: PLC0415 -- the same
 
     try:
-        files = generated([apps.load(name) for name in dict.fromkeys(names)] or [context.app])
-    except (apps.UnknownAppError, PatternError) as error:
+        files = generated([registry.load(name) for name in dict.fromkeys(names)] or [context.app])
+    except (registry.UnknownAppError, PatternError) as error:
         raise click.UsageError(str(error)) from error
     for path, text in files.items():
         target = os.path.join(directory, path)

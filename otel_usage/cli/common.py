@@ -9,15 +9,16 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from otel_usage import apps, destination
 from otel_usage.consent import config_directory
-from otel_usage.delivery import Gate
+from otel_usage.delivery import destination
+from otel_usage.delivery.sending import Gate
+from otel_usage.facts import registry
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from otel_usage.app import App
     from otel_usage.consent import Decision
+    from otel_usage.facts.app import App
 
 WIDE = 160
 
@@ -34,8 +35,8 @@ class Context:
     def app(self) -> App:
         """The app. Raises click.UsageError where it is not installed."""
         try:
-            return apps.load(self.name)
-        except apps.UnknownAppError as error:
+            return registry.load(self.name)
+        except registry.UnknownAppError as error:
             raise click.UsageError(str(error)) from error
 
     @cached_property

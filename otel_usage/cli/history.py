@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from otel_usage.cli.common import Context, as_json, pass_context, print_json, print_table, printable
-from otel_usage.delivery import local_file
-from otel_usage.exporters.line import read_objects
-from otel_usage.settings import forget as delete
+from otel_usage.cli.settings import forget as delete
+from otel_usage.delivery.exporters.local_file import read_objects
+from otel_usage.delivery.sending import local_file
 
 if TYPE_CHECKING:
-    from otel_usage.app import App
+    from otel_usage.facts.app import App
 
 GIB = 2**30
 

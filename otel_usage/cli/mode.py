@@ -5,8 +5,8 @@ from __future__ import annotations
 import click
 
 from otel_usage.cli.common import Context, because, pass_context, printable
+from otel_usage.cli.settings import set_mode
 from otel_usage.consent import LOCAL, OFF, ON
-from otel_usage.settings import set_mode
 
 
 @click.command()

@@ -8,11 +8,11 @@ from opentelemetry.exporter.otlp.proto.common.trace_encoder import encode_spans
 from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.trace import SpanContext
 
-from otel_usage.exporters.admitting import admit_span
-from otel_usage.resource import resource_of
+from otel_usage.delivery.exporters.admission import admit_span
+from otel_usage.delivery.resource import resource_of
 
 if TYPE_CHECKING:
-    from otel_usage.report import Report
+    from otel_usage.facts.report import Report
 
 
 def as_otlp_json(report: Report, *, exact_time: bool) -> dict[str, Any]:

@@ -11,25 +11,25 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from otel_usage.admit import admit, admit_attributes
 from otel_usage.cli.common import Context, as_json, because, pass_context, print_json, print_table, printable
 from otel_usage.cli.table import OTLP_ONLY
 from otel_usage.consent import LOCAL, OFF, ON
-from otel_usage.delivery import assign, local_file, write
+from otel_usage.delivery.exporters.outcome import STOPPED
+from otel_usage.delivery.pending_report import Parcel
+from otel_usage.delivery.sending import assign, local_file, write
 from otel_usage.detect import Detection
-from otel_usage.exporters.outcome import STOPPED
-from otel_usage.parcel import Parcel
-from otel_usage.report import Report, about_run
+from otel_usage.facts.admission import admit, admit_attributes
+from otel_usage.facts.report import Report, about_run
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from otel_usage.app import App
     from otel_usage.consent import Decision
-    from otel_usage.delivery import Gate
-    from otel_usage.destination import Destination
-    from otel_usage.exporters.outcome import Outcome
-    from otel_usage.facts import Fact, Scalar
+    from otel_usage.delivery.destination import Destination
+    from otel_usage.delivery.exporters.outcome import Outcome
+    from otel_usage.delivery.sending import Gate
+    from otel_usage.facts.app import App
+    from otel_usage.facts.fact import Fact, Scalar
 
 OWN = ("uuid", "log_time")
 WORDS = {"true": True, "false": False}

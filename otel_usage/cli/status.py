@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 
 import click
 
-from otel_usage import outbox
 from otel_usage.cli.common import Context, as_json, because, pass_context, print_json, print_table, printable
 from otel_usage.consent import config_directory, signals
-from otel_usage.delivery import last_delivery, local_file
+from otel_usage.delivery import outbox
+from otel_usage.delivery.sending import last_delivery, local_file
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from otel_usage.cli.common import Context, pass_context, print_json, print_table
-from otel_usage.facts import NAMES
-from otel_usage.table import GIB
+from otel_usage.facts.builtin import GIB
+from otel_usage.facts.fact import NAMES
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from otel_usage.app import App
-    from otel_usage.facts import Attribute
+    from otel_usage.facts.app import App
+    from otel_usage.facts.fact import Attribute
 
 FEW = 5
 LONGEST_PATTERN = 60

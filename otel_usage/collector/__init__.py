@@ -11,7 +11,7 @@ from otel_usage.collector.dashboards import dashboards
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from otel_usage.app import App
+    from otel_usage.facts.app import App
 
 
 def generated(apps: Sequence[App]) -> dict[str, str]:

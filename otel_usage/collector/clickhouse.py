@@ -6,13 +6,13 @@ from typing import TYPE_CHECKING
 
 from otel_usage.collector import ottl
 from otel_usage.collector.template import filled, text
-from otel_usage.table import SERVICE_NAME
+from otel_usage.facts.builtin import SERVICE_NAME
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from otel_usage.app import App
-    from otel_usage.facts import Attribute
+    from otel_usage.facts.app import App
+    from otel_usage.facts.fact import Attribute
 
 TYPES = {
     str: ("LowCardinality(Nullable(String))", "nullIf({value}, '')"),

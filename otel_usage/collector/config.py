@@ -6,12 +6,12 @@ from typing import TYPE_CHECKING
 
 from otel_usage.collector import count, ottl
 from otel_usage.collector.template import filled, text
-from otel_usage.table import HEARTBEAT, REPORT, SERVICE_NAME, SERVICE_VERSION, UUID, VERSION
+from otel_usage.facts.builtin import HEARTBEAT, REPORT, SERVICE_NAME, SERVICE_VERSION, UUID, VERSION
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from otel_usage.app import App
+    from otel_usage.facts.app import App
 
 # The ports within a machine, by default: each configuration has its own, so that they can run side by side.
 PORTS = {"gateway": {"hop": "14319", "own": "9465"}, "edge": {"hop": "14320", "own": "9466"}}

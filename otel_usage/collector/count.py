@@ -9,14 +9,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 from otel_usage.collector.ottl import allowed, path, string, union
-from otel_usage.facts import OTHER
-from otel_usage.table import SERVICE_NAME, SERVICE_VERSION
+from otel_usage.facts.builtin import SERVICE_NAME, SERVICE_VERSION
+from otel_usage.facts.fact import OTHER
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from otel_usage.app import App
-    from otel_usage.facts import Attribute
+    from otel_usage.facts.app import App
+    from otel_usage.facts.fact import Attribute
 
 # Models that run within another's class are counted under the outer one: one after the other, there are few.
 OF_ANOTHER = r"\(.*\)$"

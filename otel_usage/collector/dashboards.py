@@ -19,15 +19,15 @@ from otel_usage.collector.panels import (
     table,
 )
 from otel_usage.collector.statements import Statements, choices
-from otel_usage.environment import EnvironmentFact
-from otel_usage.table import HARDWARE, SERVICE_VERSION
+from otel_usage.facts.builtin import HARDWARE, SERVICE_VERSION
+from otel_usage.facts.environment import EnvironmentFact
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
-    from otel_usage.app import App
     from otel_usage.collector.panels import Panel
-    from otel_usage.facts import Attribute, Fact
+    from otel_usage.facts.app import App
+    from otel_usage.facts.fact import Attribute, Fact
 
 ACCEPTED = 'otelcol_receiver_accepted_spans{receiver="otlp/public"}'
 REFUSED = " + ".join(

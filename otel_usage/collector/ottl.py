@@ -6,13 +6,13 @@ import re
 from decimal import Decimal
 from typing import TYPE_CHECKING
 
-from otel_usage.facts import LOOK_ALIKE, MAX_BYTES, OTHER, UNSEEN, Attribute
-from otel_usage.table import SERVICE_NAME
+from otel_usage.facts.builtin import SERVICE_NAME
+from otel_usage.facts.fact import LOOK_ALIKE, MAX_BYTES, OTHER, UNSEEN, Attribute
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
-    from otel_usage.app import App
+    from otel_usage.facts.app import App
 
 CHECKS = {str: "IsString", int: "IsInt", float: "IsDouble", bool: "IsBool"}
 # What Python's expressions have and RE2's don't: looking around, back references, conditions, possessive quantifiers.

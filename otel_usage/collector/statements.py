@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from otel_usage.collector.clickhouse import column
-from otel_usage.table import SERVICE_NAME, SERVICE_VERSION
+from otel_usage.facts.builtin import SERVICE_NAME, SERVICE_VERSION
 
 if TYPE_CHECKING:
-    from otel_usage.app import App
-    from otel_usage.facts import Attribute
+    from otel_usage.facts.app import App
+    from otel_usage.facts.fact import Attribute
 
 MOST, LINES = 20, 10
 ANY = "app IN (${app:singlequote})"

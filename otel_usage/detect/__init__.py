@@ -7,13 +7,13 @@ from __future__ import annotations
 
 import threading
 
-from otel_usage.thread import AtRest, Busy, Ending, start
+from otel_usage.system.threads import AtRest, Busy, Ending, start
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
-    from otel_usage.facts import Scalar
+    from otel_usage.facts.fact import Scalar
 
     Detector = Callable[[], Iterator[tuple[str, Scalar | None]]]
 

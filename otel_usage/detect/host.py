@@ -9,7 +9,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from otel_usage.facts import Scalar
+    from otel_usage.facts.fact import Scalar
 
 CPUINFO = "/proc/cpuinfo"
 LONGEST_CPUINFO = 64 * 1024

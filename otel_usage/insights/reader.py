@@ -18,7 +18,7 @@ from otel_usage.insights.zstd import GZIP, ZSTD, frames, is_framed, stream
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
-    from otel_usage.facts import Scalar
+    from otel_usage.facts.fact import Scalar
 
 START = '{"resourceSpans"'
 NAMES = ("usage*.jsonl", "usage*.jsonl.gz", "usage*.jsonl.zst")

@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import sys
 
-from otel_usage.app import App
-from otel_usage.environment import EnvironmentFact
-from otel_usage.facts import Fact
+from otel_usage.facts.app import App
+from otel_usage.facts.environment import EnvironmentFact
+from otel_usage.facts.fact import Fact
 from otel_usage.integrations.vllm_values import (
     ALL2ALL_BACKENDS,
     ATTENTION_BACKENDS,

@@ -19,11 +19,11 @@ from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 
 from otel_usage.consent import OFF, ON, decide, since
-from otel_usage.delivery import Gate
-from otel_usage.destination import resolve
-from otel_usage.marker import is_marked, mark, variable
-from otel_usage.parcel import forget_waiting
+from otel_usage.delivery.destination import resolve
+from otel_usage.delivery.pending_report import forget_waiting
+from otel_usage.delivery.sending import Gate
 from otel_usage.reporter import UsageReporter
+from otel_usage.run.marker import is_marked, mark, variable
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING
 
 from opentelemetry.sdk.resources import Resource, ResourceDetector
 
-from otel_usage.admit import admit, admit_attributes
-from otel_usage.app import App
 from otel_usage.consent import OFF, decide
 from otel_usage.detect import Detection
-from otel_usage.report import Report
-from otel_usage.table import SCHEMA_URL
+from otel_usage.facts.admission import admit, admit_attributes
+from otel_usage.facts.app import App
+from otel_usage.facts.builtin import SCHEMA_URL
+from otel_usage.facts.report import Report
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

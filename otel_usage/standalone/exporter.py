@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING, Any
 
 from opentelemetry.sdk.trace.export import SpanExporter, SpanExportResult
 
-from otel_usage.admit import admit
-from otel_usage.app import App, is_name
 from otel_usage.consent import OFF, config_directory, decide
-from otel_usage.exporters.line import FILE, MAX_BYTES, append_line
-from otel_usage.report import Report
-from otel_usage.table import HEARTBEAT, REPORT, SCOPE, SERVICE_NAME
+from otel_usage.delivery.exporters.local_file import FILE, MAX_BYTES, append_line
+from otel_usage.facts.admission import admit
+from otel_usage.facts.app import App, is_name
+from otel_usage.facts.builtin import HEARTBEAT, REPORT, SCOPE, SERVICE_NAME
+from otel_usage.facts.report import Report
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from opentelemetry.sdk.resources import Resource
     from opentelemetry.sdk.trace import ReadableSpan
 
-    from otel_usage.facts import Scalar
+    from otel_usage.facts.fact import Scalar
 
 NO_TIME = '"log_time": 0'  # stands in no text: its quotes would be escaped there
 

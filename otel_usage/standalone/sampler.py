@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 from opentelemetry.sdk.trace.sampling import DEFAULT_ON, Sampler, SamplingResult
 
-from otel_usage.app import is_name
-from otel_usage.sampler import ConsentSampler
+from otel_usage.delivery.sampler import ConsentSampler
+from otel_usage.facts.app import is_name
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from otel_usage.cli import cli, status
-from otel_usage.version import __version__
+from otel_usage.facts.scope import __version__
 
 
 @pytest.mark.parametrize("name", cli.commands)

@@ -121,7 +121,7 @@ def test_off_is_done_by_one_file_where_the_other_can_not_be_written(command, con
 
 DISK = """
 import os, subprocess, sys
-from otel_usage.outbox import put
+from otel_usage.delivery.outbox import put
 home, config, before = os.environ["HOME"], os.path.join(os.environ["HOME"], ".config", "vllm"), set(sys.argv[2:])
 subprocess.run(["mount", "-t", "tmpfs", "-o", sys.argv[1], "tmpfs", home], check=True)
 if "mode" in before:

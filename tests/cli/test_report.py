@@ -17,8 +17,8 @@ import pytest
 from google.protobuf.json_format import MessageToDict
 from releases import OLDEST
 
-from otel_usage import marker
 from otel_usage.cli import common
+from otel_usage.run import marker
 
 KEYS = (
     "uuid provider num_cpu cpu_type cpu_family_model_stepping total_memory architecture platform xpu_runtime cuda_runtime "

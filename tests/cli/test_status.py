@@ -6,7 +6,8 @@ import socket
 
 import pytest
 
-from otel_usage import consent, outbox
+from otel_usage import consent
+from otel_usage.delivery import outbox
 
 
 def test_every_signal_is_shown_with_its_value_and_what_it_means(command, config, monkeypatch):

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 import otel_usage
-from otel_usage import outbox
 from otel_usage.cli import verify
+from otel_usage.delivery import outbox
 
 REPORTS = """
 from otel_usage import UsageReporter
@@ -120,10 +120,10 @@ def test_in_a_command_a_broken_gate_is_noticed_too_and_does_nothing(broken, home
 
 
 DIRECT = """
-from otel_usage.exporters.line import append_line
-from otel_usage.outbox import clear, put
+from otel_usage.delivery.exporters.local_file import append_line
+from otel_usage.delivery.outbox import clear, put
 from otel_usage.consent import config_directory
-from otel_usage.settings import forget, set_mode
+from otel_usage.cli.settings import forget, set_mode
 place = config_directory("vllm")
 for act in (lambda: append_line(place + "/usage_stats.json", "{}"), lambda: forget(place), lambda: set_mode(place, "on"),
             lambda: put(place, {}, collected=1, kind="report", run="new"), lambda: clear(place)):

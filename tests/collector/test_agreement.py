@@ -11,9 +11,9 @@ from collector import Collector
 from myengine_app import APP as MYENGINE
 from otlp import RUN, request
 
-from otel_usage import apps
-from otel_usage.admit import coarsen
 from otel_usage.collector import generated
+from otel_usage.facts import registry
+from otel_usage.facts.admission import coarsen
 
 pytestmark = pytest.mark.slow
 
@@ -30,7 +30,7 @@ TEXTS = (*VERSIONS, *PLATFORMS, *LOOK_ALIKE, *PLAIN, *NAMES["CPUS"], *NAMES["GPU
 def gateway(tmp_path_factory):
     """A real gateway that is written for two apps."""
     directory = tmp_path_factory.mktemp("two")
-    (directory / "gateway.yaml").write_text(generated([apps.load("vllm"), MYENGINE])["gateway.yaml"])
+    (directory / "gateway.yaml").write_text(generated([registry.load("vllm"), MYENGINE])["gateway.yaml"])
     collector = Collector(directory, directory / "gateway.yaml", JAEGER_OTLP="127.0.0.1:9").start()
     yield collector
     collector.kill()
@@ -62,7 +62,7 @@ def through(gateway, app, values):
     return {name: value for name, value in {**resource, **span}.items() if name not in RUN}
 
 
-@pytest.mark.parametrize("app", [apps.load("vllm"), MYENGINE], ids=lambda app: app.name)
+@pytest.mark.parametrize("app", [registry.load("vllm"), MYENGINE], ids=lambda app: app.name)
 def test_gateway_stores_of_every_value_what_the_client_would_let_out(gateway, app):
     """As given, and as the client makes it. Of a string that a client cuts to what is known the gateway says `other`."""
     ours = {name: a for name, a in app.attributes.items() if name not in RUN}

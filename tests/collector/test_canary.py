@@ -14,7 +14,7 @@ from otlp import RUN, as_json, found
 from programs import CONFIG, fetch
 from search import seen
 
-from otel_usage import apps
+from otel_usage.facts import registry
 
 pytestmark = pytest.mark.slow
 
@@ -96,7 +96,7 @@ def made(form, secrets):
     for span in (busy, plain, linked):
         span.name, span.trace_id, span.span_id = "otel_usage.report", os.urandom(16), os.urandom(8)
         span.start_time_unix_nano = time.time_ns()
-    app = apps.load("vllm")
+    app = registry.load("vllm")
     for place, attributes in (("resource", spans.resource.attributes), ("span", plain.attributes)):
         names = [name for name, a in app.attributes.items() if a.place == place and name not in ALWAYS]
         put(attributes, names, form, secrets, f"declared {place} attribute")

@@ -8,7 +8,7 @@ import pytest
 from clickhouse import Store, inserted_columns
 from otlp import add_report, request
 
-from otel_usage import apps
+from otel_usage.facts import registry
 
 pytestmark = pytest.mark.slow
 
@@ -45,7 +45,7 @@ def test_table_has_each_column_that_the_exporter_inserts(store):
 def test_each_declared_attribute_has_a_column_of_its_type(gateway, store):
     """Numbers are numbers, booleans booleans, and what was not given is null."""
     store.insert(collected(gateway, request(FULL)))
-    names = [name.replace(".", "_") for name, a in apps.load("vllm").attributes.items() if name not in ("service.name", "otel_usage.uptime")]
+    names = [name.replace(".", "_") for name, a in registry.load("vllm").attributes.items() if name not in ("service.name", "otel_usage.uptime")]
 
     (row,) = store.query(f"SELECT app, {', '.join(names)} FROM otel_usage.reports")
 

@@ -11,7 +11,7 @@ from collector import Collector
 from generated import collector_files
 from programs import BIN, CONFIG
 
-from otel_usage import apps
+from otel_usage.facts import registry
 
 NAMES = ("local", "gateway", "edge", "ingest")
 PUBLIC = ("gateway", "edge")
@@ -122,7 +122,7 @@ def test_both_layers_name_exactly_the_attributes_of_the_table(name):
     statements = [text for group in processors["transform/admit"]["trace_statements"] for text in group["statements"]]
     copied = [found for text in statements for found in re.findall(r'^set\((\w+)\.cache\["([^"]+)"\], \1\.attributes', text)]
     replaced = [text for text in statements if ".cache)" in text]
-    table = apps.load("vllm").attributes
+    table = registry.load("vllm").attributes
 
     assert sorted(copied) == sorted((a.place, name) for name, a in table.items())
     assert replaced == [f"set({place}.attributes, {place}.cache)" for place in ("resource", "scope", "span")]

@@ -13,10 +13,10 @@ from collector import Collector
 from otlp import add_report, request
 from programs import CONFIG, Prometheus, wait_for
 
-from otel_usage import apps
 from otel_usage.collector import generated
 from otel_usage.collector.statements import Statements
-from otel_usage.environment import EnvironmentFact
+from otel_usage.facts import registry
+from otel_usage.facts.environment import EnvironmentFact
 
 REPORTS = (
     *({"service.version": "0.32.0", "otel_usage.gpu.model": "NVIDIA L4", "otel_usage.gpu.count": 2, "cloud.provider": "gcp",
@@ -114,7 +114,7 @@ def test_dashboards_are_whole():
 def test_each_declared_fact_has_a_panel_that_says_why_it_is_collected():
     """From the table: a new row is a new panel."""
     described = {panel["title"]: panel["description"] for board in boards() for panel in board["panels"] if panel["type"] == "barchart"}
-    app = apps.load("vllm")
+    app = registry.load("vllm")
     wanted = {a.name: fact.why for fact in app.facts if len(app.columns[fact.key]) == 1 for a in app.columns[fact.key]}
     variables = {f"vllm.env.{one.key}": one.why for fact in app.facts if isinstance(fact, EnvironmentFact) for one in fact.variables}
 
@@ -149,7 +149,7 @@ def test_each_statement_gives_the_numbers_that_were_sent(gateway, tmp_path):
 @pytest.mark.slow
 def test_dashboards_of_two_apps_show_each_its_own(tmp_path, start, made_up_app):
     """Written for both, and run on what their gateway took: no panel counts another's reports, heartbeats are summed."""
-    for path, text in generated([made_up_app, apps.load("vllm")]).items():
+    for path, text in generated([made_up_app, registry.load("vllm")]).items():
         (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / path).write_text(text)
     gateway = start(Collector(tmp_path, tmp_path / "gateway.yaml", JAEGER_OTLP="127.0.0.1:9"))
@@ -212,7 +212,7 @@ def test_each_expression_gives_the_numbers_of_the_gateway(tmp_path, start):
 
 def test_what_is_not_among_the_ten_most_frequent_of_a_day_is_the_rest(tmp_path):
     """And what has no value is none: together they are all reports of the day."""
-    app = apps.load("vllm")
+    app = registry.load("vllm")
     attribute = app.columns["model_architecture"][0]
     counts = {f"'{attribute.name}', 'Model{number}'": 20 - number for number in range(12)} | {"'service.name', 'vllm'": 200}
     store = Store(tmp_path / "store")

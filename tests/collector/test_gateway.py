@@ -9,8 +9,8 @@ from otlp import RUN, add_report, as_json, found, request, shown
 from programs import wait_for
 from real_report import OVER_HTTP, PROTOCOLS, report
 
-from otel_usage import apps
-from otel_usage.admit import admit_attributes
+from otel_usage.facts import registry
+from otel_usage.facts.admission import admit_attributes
 
 pytestmark = pytest.mark.slow
 
@@ -116,7 +116,7 @@ def test_what_looks_like_an_address_or_a_person_does_not_pass_but_in_a_version(g
 @given(data=strategies.data())
 def test_what_the_client_admits_the_gateway_admits_unchanged(shared_gateway, data):
     """The two exits are one table: whatever facts a host gives, what its client lets out arrives as it left."""
-    app = apps.load("vllm")
+    app = registry.load("vllm")
     sent = [admit_attributes(app, data.draw(values(app, place)), place)[0] for place in ("resource", "span")]
 
     ((_, resource, span),) = shared_gateway.through(request(tuple(sent)))

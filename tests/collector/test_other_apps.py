@@ -15,9 +15,9 @@ from otlp import RUN, found, request
 from worst import attribute, field, resource, scope, span, string
 
 from otel_usage import App, Fact
-from otel_usage.admit import admit_attributes
 from otel_usage.collector import generated
-from otel_usage.report import Report
+from otel_usage.facts.admission import admit_attributes
+from otel_usage.facts.report import Report
 
 pytestmark = pytest.mark.slow
 

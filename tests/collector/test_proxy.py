@@ -18,8 +18,8 @@ from nginx import PROTOBUF, Http2, Nginx
 from otlp import found, request
 from real_report import OVER_HTTP, report
 
-from otel_usage.admit import admit_attributes
-from otel_usage.report import Report
+from otel_usage.facts.admission import admit_attributes
+from otel_usage.facts.report import Report
 
 pytestmark = pytest.mark.slow
 

@@ -4,7 +4,7 @@ import threading
 import time
 
 from otel_usage.detect import OF_GPUS, Detection
-from otel_usage.thread import Ending
+from otel_usage.system.threads import Ending
 
 
 def quick():

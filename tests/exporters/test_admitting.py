@@ -9,9 +9,9 @@ from opentelemetry.sdk.trace.export import SimpleSpanProcessor, SpanExportResult
 from opentelemetry.trace import Link, SpanContext, SpanKind, Status, StatusCode, TraceState
 
 from otel_usage import App, Fact
-from otel_usage.exporters.admitting import AdmittingExporter, admit_span
-from otel_usage.exporters.outcome import Outcome
-from otel_usage.version import __version__
+from otel_usage.delivery.exporters.admission import AdmittingExporter, admit_span
+from otel_usage.delivery.exporters.outcome import Outcome
+from otel_usage.facts.scope import __version__
 
 SECRET = "SECRET"
 

@@ -5,9 +5,9 @@ import time
 
 import pytest
 
-from otel_usage.exporters import connection
-from otel_usage.exporters.connection import Connection, ExchangeError
-from otel_usage.exporters.http import post
+from otel_usage.delivery.exporters import connection
+from otel_usage.delivery.exporters.connection import Connection, ExchangeError
+from otel_usage.delivery.exporters.http import post
 
 NOT_HTTP = "the answer is not HTTP"
 CUT = "the connection was closed before the end of the answer"

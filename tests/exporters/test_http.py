@@ -18,8 +18,8 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from otel_usage.consent import decide
-from otel_usage.exporters.connection import ExchangeError
-from otel_usage.exporters.http import post
+from otel_usage.delivery.exporters.connection import ExchangeError
+from otel_usage.delivery.exporters.http import post
 
 HEADERS = {"content-type": "application/x-protobuf", "user-agent": "otel-usage/1"}
 

@@ -12,8 +12,8 @@ from opentelemetry.sdk.trace import TracerProvider
 from releases import OLDEST
 
 from otel_usage.consent import decide
-from otel_usage.destination import Destination, resolve
-from otel_usage.exporters.operator import OperatorExporter
+from otel_usage.delivery.destination import Destination, resolve
+from otel_usage.delivery.exporters.otlp import OperatorExporter
 
 GREETING = b"\0\0\0\4\0\0\0\0\0"  # an empty frame of HTTP/2's settings
 EXPORT = b"opentelemetry.proto.collector.trace.v1.TraceService/Export"  # in the request's headers

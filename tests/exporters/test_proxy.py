@@ -7,9 +7,9 @@ import traceback
 
 import pytest
 
-from otel_usage.exporters.connection import ExchangeError
-from otel_usage.exporters.http import post
-from otel_usage.exporters.proxy import ProxyError, choose
+from otel_usage.delivery.exporters.connection import ExchangeError
+from otel_usage.delivery.exporters.http import post
+from otel_usage.delivery.exporters.proxy import ProxyError, choose
 
 URL = "https://stats.example.org/v1/traces"
 

@@ -8,12 +8,12 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import (
     ExportTraceServiceResponse,
 )
 
-from otel_usage.destination import Destination
-from otel_usage.exporters import sealed
-from otel_usage.exporters.connection import ExchangeError
-from otel_usage.exporters.outcome import STOPPED
-from otel_usage.exporters.sealed import SealedSender
-from otel_usage.report import Report
+from otel_usage.delivery.destination import Destination
+from otel_usage.delivery.exporters import project_sender
+from otel_usage.delivery.exporters.connection import ExchangeError
+from otel_usage.delivery.exporters.outcome import STOPPED
+from otel_usage.delivery.exporters.project_sender import SealedSender
+from otel_usage.facts.report import Report
 
 PROTOBUF = {"content-type": "application/x-protobuf"}
 REJECTED = ExportTraceServiceResponse(partial_success=ExportTracePartialSuccess(rejected_spans=1, error_message="SECRET"))
@@ -104,7 +104,7 @@ def test_an_exchange_has_five_seconds_where_nothing_else_is_said(monkeypatch):
         given.append(timeout)
         raise ExchangeError("SECRET")
 
-    monkeypatch.setattr(sealed, "post", post)
+    monkeypatch.setattr(project_sender, "post", post)
     sender("https://stats.example.org").send_line("{}")
     sender("https://stats.example.org").send([], ExportTraceServiceRequest())
 

@@ -13,15 +13,15 @@ from typing import TYPE_CHECKING, NoReturn
 import pytest
 
 import otel_usage.integrations.vllm
-from otel_usage.admit import admit, admit_attributes
+from otel_usage.facts.admission import admit, admit_attributes
+from otel_usage.facts.report import Report
 from otel_usage.integrations import vllm_values
 from otel_usage.integrations.vllm import APP
-from otel_usage.report import Report
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from otel_usage.facts import Scalar
+    from otel_usage.facts.fact import Scalar
 
 # A line that vLLM 0.32 wrote on a machine without a GPU.
 LINE = (

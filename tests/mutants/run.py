@@ -29,8 +29,10 @@ SURVIVORS = REPOSITORY / "tests" / "SURVIVORS.md"
 MODULES = tuple(
     f"otel_usage/{name}.py"
     for name in (
-        "consent", "admit", "directory", "names", "outbox", "parcel", "job", "run", "marker",
-        "exporters/line", "exporters/sealed", "exporters/http", "exporters/connection",
+        "consent", "facts/admission", "system/directory", "system/file_names", "delivery/outbox",
+        "delivery/pending_report", "run/job", "run/run", "run/marker",
+        "delivery/exporters/local_file", "delivery/exporters/project_sender", "delivery/exporters/http",
+        "delivery/exporters/connection",
     )
 )  # fmt: skip
 WORKERS = 2
@@ -96,8 +98,7 @@ class Reach:
         """
         of_module = self.lines.get(module, {})
         reached = of_module.get(str(line)) or sorted({test for tests in of_module.values() for test in tests})
-        mirror = f"tests/{Path(module).parent.name}/" if Path(module).parent.name != "otel_usage" else "tests/"
-        own = f"{mirror}test_{Path(module).stem}.py::"
+        own = str(Path("tests", *Path(module).parts[1:-1], f"test_{Path(module).stem}.py::"))
         others = [test for test in reached if not test.startswith(own)]
         drawn = random.Random(f"{SEED} {module} {line}").sample(others, min(DRAWN, len(others)))
         fast = lambda tests: sorted(tests, key=self.seconds.__getitem__)  # noqa: E731 -- one expression

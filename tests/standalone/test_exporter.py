@@ -9,9 +9,9 @@ from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor, SpanExportResult
 
-from otel_usage.report import Report
+from otel_usage.facts.builtin import HEARTBEAT
+from otel_usage.facts.report import Report
 from otel_usage.standalone.exporter import LocalFileSpanExporter
-from otel_usage.table import HEARTBEAT
 
 FACTS = {
     "uuid": "5be557ae-ae32-47db-958b-18a1c1cb19f1", "log_time": 1795489108384242176, "provider": "GCP", "num_cpu": 24,

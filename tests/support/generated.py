@@ -5,10 +5,10 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from otel_usage import apps
 from otel_usage.cli.table import as_markdown
 from otel_usage.collector import generated
-from otel_usage.report import Report
+from otel_usage.facts import registry
+from otel_usage.facts.report import Report
 
 REPOSITORY = Path(__file__).parents[2]
 README = REPOSITORY / "README.md"
@@ -24,7 +24,7 @@ EXAMPLE = {
 
 def parts() -> dict[str, str]:
     """Return the text of each generated part, by its name."""
-    app = apps.load("vllm")
+    app = registry.load("vllm")
     return {"report": f"```json\n{Report(app, EXAMPLE).line}\n```", "facts": as_markdown(app)}
 
 
@@ -38,7 +38,7 @@ def written_again(text: str) -> str:
 
 def collector_files():
     """Return the text of each generated file of collector-config/, by its path."""
-    return {REPOSITORY / "collector-config" / name: text for name, text in generated([apps.load("vllm")]).items()}
+    return {REPOSITORY / "collector-config" / name: text for name, text in generated([registry.load("vllm")]).items()}
 
 
 if __name__ == "__main__":

@@ -7,9 +7,9 @@ import subprocess
 import sys
 from pathlib import Path
 
-from otel_usage import apps
-from otel_usage.admit import admit_attributes
-from otel_usage.report import Report
+from otel_usage.facts import registry
+from otel_usage.facts.admission import admit_attributes
+from otel_usage.facts.report import Report
 
 SETTINGS = ("model_architecture=OPTForCausalLM", "dtype=torch.float16", "gpu_memory_utilization=0.92",
             "enable_lora=false", "tensor_parallel_size=2", "context=API_SERVER")  # fmt: skip
@@ -40,7 +40,7 @@ def report(collector, home, **environment):
 
 def expected(line):
     """Return the resource and span attributes that the mapping table makes of a line of the file."""
-    app = apps.load("vllm")
+    app = registry.load("vllm")
     facts = {key: value for key, value in json.loads(line).items() if value is not None}
     made = Report(app, facts)
     return tuple(admit_attributes(app, made.attributes(place), place)[0] for place in ("resource", "span"))

@@ -6,9 +6,9 @@ import os
 
 from otlp import RUN
 
-from otel_usage import apps
+from otel_usage.facts import registry
 
-TABLE = apps.load("vllm").attributes
+TABLE = registry.load("vllm").attributes
 CLOSED = [name for name, a in TABLE.items() if a.place == "resource" and a.values]
 OPEN = [name for name, a in TABLE.items() if a.place == "resource" and a.type is str and a.pattern and name not in RUN]
 

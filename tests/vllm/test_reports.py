@@ -7,9 +7,9 @@ import json
 import pytest
 from real_vllm import NO_PLUGIN, SCRIPTS, TWO_PROCESSES
 
-from otel_usage.admit import admit, admit_attributes
+from otel_usage.facts.admission import admit, admit_attributes
+from otel_usage.facts.report import Report
 from otel_usage.integrations.vllm import APP
-from otel_usage.report import Report
 
 pytestmark = pytest.mark.timeout(900)
 NOTHING = ([], [], [], [])

@@ -1,0 +1,1 @@
+"""From a report to each destination: the local file, the outbox, the OpenTelemetry pipeline and its exporters."""

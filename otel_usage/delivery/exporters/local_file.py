@@ -1,0 +1,153 @@
+"""Append one line to the local file: whole, private, never through a link, never growing without bound.
+
+The rules against each other's harm, in the order they are applied:
+1. The file is reached from a directory of ours (see directory.py), and only a regular file of ours with one link is
+   written.
+2. Writers take the file's lock, so that none rotates while another writes; a lock that can't be had is done without,
+   since one write to a file opened for appending is whole by itself.
+3. A tail without a newline is a killed process's torn line: it is closed off, so that it can't swallow ours.
+4. A write that the disk cut short is taken back.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import time
+
+from otel_usage.facts.fact import LARGEST_DOUBLE
+from otel_usage.system.directory import APPEND, READ, Directory
+
+try:
+    import fcntl
+except ImportError:  # Windows, where a single write must do
+    fcntl = None  # type: ignore[assignment]
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from otel_usage.facts.fact import Scalar
+
+FILE = "usage_stats.json"
+OLD = ".1"
+MAX_BYTES = 2 * 2**20
+LOCK_TRIES = 40
+LOCK_PAUSE = 0.005
+
+
+def append_line(path: str, line: str, *, max_bytes: int = MAX_BYTES) -> None:
+    """Append `line` and its newline to the file at `path`, creating it and its directory where they are missing.
+
+    max_bytes: the size in bytes beyond which the file becomes `path`.1 and a new one begins; 0 for never.
+    Raises OSError where the line is not in the file, and then nothing of it is.
+    """
+    data = line.encode("ascii") + b"\n"
+    folder, name = os.path.split(path)
+    with Directory.open(folder, create=True) as directory:
+        descriptor, locked = _open_locked(directory, name)
+        try:
+            size = os.fstat(descriptor).st_size
+            if locked and max_bytes and size and size + len(data) > max_bytes:
+                directory.replace(name, name + OLD)
+                rotated, (descriptor, locked) = descriptor, _open_locked(directory, name)
+                os.close(rotated)
+                size = os.fstat(descriptor).st_size
+            if size and _last_byte(descriptor, size) != b"\n":
+                data = b"\n" + data
+            _write_whole(descriptor, data, locked=locked)
+        finally:
+            os.close(descriptor)
+
+
+def _open_locked(directory: Directory, name: str) -> tuple[int, bool]:
+    """Open the file and lock it, again where another writer rotated it in between."""
+    for _ in range(LOCK_TRIES):
+        descriptor = directory.open_file(name, APPEND)
+        try:
+            locked = _lock(descriptor)
+            if not locked or _is_at(directory, name, descriptor):
+                return descriptor, locked
+        except BaseException:
+            os.close(descriptor)
+            raise
+        os.close(descriptor)
+    raise OSError(errno.EBUSY, "the file is replaced again and again", os.path.join(directory.path, name))
+
+
+def _lock(descriptor: int) -> bool:
+    """Take the lock if it comes free soon; a stopped process must not stop us."""
+    for _ in range(LOCK_TRIES):
+        if (locked := try_lock(descriptor)) is not False:
+            return bool(locked)
+        time.sleep(LOCK_PAUSE)
+    return False
+
+
+def try_lock(descriptor: int) -> bool | None:
+    """Lock an open file for this process: True if it is, False if another has it, None where locks do not work."""
+    if fcntl is None:
+        return None
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    except OSError:
+        return None
+    return True
+
+
+def _is_at(directory: Directory, name: str, descriptor: int) -> bool:
+    try:
+        return os.path.samestat(directory.lstat(name), os.fstat(descriptor))
+    except FileNotFoundError:
+        return False
+
+
+def _last_byte(descriptor: int, size: int) -> bytes:
+    os.lseek(descriptor, size - 1, os.SEEK_SET)
+    return os.read(descriptor, 1)
+
+
+def _write_whole(descriptor: int, data: bytes, *, locked: bool) -> None:
+    before = os.fstat(descriptor).st_size
+    written = os.write(descriptor, data)
+    if written == len(data):
+        return
+    if locked and os.fstat(descriptor).st_size == before + written:
+        os.ftruncate(descriptor, before)
+    raise OSError(errno.ENOSPC, "the line was cut short")
+
+
+def read_lines(path: str) -> Iterator[str]:
+    """Yield the lines of the old file and the present one, oldest first; none where a file can't be read."""
+    folder, name = os.path.split(path)
+    try:
+        directory = Directory.open(folder)
+    except OSError:
+        return
+    with directory:
+        for part in (name + OLD, name):
+            try:
+                descriptor = directory.open_file(part, READ)
+            except OSError:
+                continue
+            with open(descriptor, encoding="utf-8", errors="replace") as file:
+                yield from file
+
+
+def read_objects(path: str) -> Iterator[dict[str, Scalar | None]]:
+    """Yield each line that is a JSON object, without what no line of ours holds: nested values, NaN and infinity."""
+    import json  # noqa: PLC0415 -- only where a file is read back
+
+    for line in read_lines(path):
+        try:
+            found = json.loads(line)
+        except (ValueError, RecursionError):
+            continue
+        if isinstance(found, dict):
+            yield {key: value for key, value in found.items() if _is_flat(value)}
+
+
+def _is_flat(value: object) -> bool:
+    return abs(value) <= LARGEST_DOUBLE if isinstance(value, float) else not isinstance(value, (dict, list))

@@ -1,0 +1,129 @@
+"""The sealed sender: posts reports to a project's endpoint, and nothing of the operator's.
+
+Its requests have exactly the headers named here. None of OTEL_EXPORTER_OTLP_*, no ~/.netrc, no cookie and
+no client certificate can add to them, because nothing here looks at those.
+"""
+
+from __future__ import annotations
+
+from otel_usage.delivery.destination import UNCLEAR
+from otel_usage.delivery.exporters.connection import ExchangeError, Reply
+from otel_usage.delivery.exporters.http import post
+from otel_usage.delivery.exporters.outcome import STOPPED, Outcome
+from otel_usage.facts.scope import __version__
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
+    from opentelemetry.sdk.trace import ReadableSpan
+
+    from otel_usage.delivery.destination import Destination
+
+TIMEOUT = 5.0
+PROTOBUF = "application/x-protobuf"
+USER_AGENT = f"otel-usage/{__version__}"
+RETRYABLE = (429, 502, 503, 504)
+LONGEST_WAIT = 24 * 3600.0
+
+
+class SealedSender:
+    """Sends one report a request and connection to a project's endpoint.
+
+    allowed: asked right before anything leaves. timeout: seconds for the whole exchange.
+    """
+
+    def __init__(self, destination: Destination, allowed: Callable[[], bool], *, timeout: float = TIMEOUT) -> None:
+        self._destination, self._allowed, self._timeout = destination, allowed, timeout
+
+    def send(self, spans: Sequence[ReadableSpan], request: ExportTraceServiceRequest) -> Outcome:
+        """Post the request as OTLP over HTTP, compressed; never raises an Exception."""
+        del spans
+        import zlib  # noqa: PLC0415 -- only where something is sent
+
+        packer = zlib.compressobj(wbits=31)
+        body = packer.compress(request.SerializeToString()) + packer.flush()
+        reply = self._post(body, {"content-type": PROTOBUF, "content-encoding": "gzip"})
+        return reply if isinstance(reply, Outcome) else _judge_otlp(reply)
+
+    def send_line(self, line: str) -> Outcome:
+        """Post the file's line as it is; never raises an Exception."""
+        reply = self._post(line.encode("ascii"), {"content-type": "application/json"})
+        return reply if isinstance(reply, Outcome) else _judge_json(reply)
+
+    def _post(self, body: bytes, headers: dict[str, str]) -> Reply | Outcome:
+        destination = self._destination
+        if not destination.clear:
+            return Outcome(UNCLEAR, again=False)
+        if not (destination.url.startswith("https://") or destination.loopback or destination.by_operator):
+            return Outcome("not sent: the project's endpoint is not https", again=False)
+        headers = {**headers, "user-agent": USER_AGENT}
+        try:
+            return post(destination.url, body, headers, timeout=self._timeout, allowed=self._allowed)
+        except ExchangeError as error:
+            return Outcome(str(error)) if self._allowed() else STOPPED
+
+    def shutdown(self) -> None:
+        """Do nothing: no connection outlives its request."""
+
+
+def _judge_otlp(reply: Reply) -> Outcome:
+    """Take for success only what an OTLP receiver says: a captive portal answers 200 as well."""
+    if reply.status != 200:  # noqa: PLR2004 -- the one status of success in OTLP
+        return _judge_failure(reply)
+    from google.protobuf.message import DecodeError  # noqa: PLC0415 -- loaded by the encoder already
+    from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import (  # noqa: PLC0415 -- the same
+        ExportTraceServiceResponse,
+    )
+
+    if reply.headers.get("content-type", "").partition(";")[0].strip().lower() != PROTOBUF:
+        return Outcome("answered 200, but not as an OTLP receiver does")
+    response = ExportTraceServiceResponse()
+    try:
+        response.ParseFromString(reply.body)
+    except DecodeError:
+        return Outcome("answered 200, but not as an OTLP receiver does")
+    if _has_unknown_fields(response):
+        return Outcome("answered 200, but not as an OTLP receiver does")
+    if response.partial_success.rejected_spans:
+        return Outcome("refused the report", again=False)
+    return Outcome("accepted (200)", ok=True)
+
+
+def _has_unknown_fields(response: object) -> bool:
+    size = response.ByteSize()  # type: ignore[attr-defined]  # any protobuf message
+    response.DiscardUnknownFields()  # type: ignore[attr-defined]
+    return bool(size != response.ByteSize())  # type: ignore[attr-defined]
+
+
+def _judge_json(reply: Reply) -> Outcome:
+    if reply.status < 300:  # noqa: PLR2004 -- an interim one is none, and those below this are HTTP's own class of success
+        return Outcome(f"accepted ({reply.status})", ok=True)
+    return _judge_failure(reply)
+
+
+def _judge_failure(reply: Reply) -> Outcome:
+    if reply.status in RETRYABLE:
+        return Outcome(f"answered {reply.status}, asks to try later", after=_retry_after(reply))
+    if 400 <= reply.status < 500:  # noqa: PLR2004 -- HTTP's own class of refusal
+        return Outcome(f"refused the report ({reply.status})", again=False)
+    return Outcome(f"answered {reply.status}")
+
+
+def _retry_after(reply: Reply) -> float | None:
+    """Return the seconds that the server asks to wait, at most a day; a server can only ever ask for less."""
+    text = reply.headers.get("retry-after", "").strip()
+    if text.isascii() and text.isdigit():
+        return min(float(text), LONGEST_WAIT)
+    from email.utils import mktime_tz, parsedate_tz  # noqa: PLC0415 -- seldom needed
+
+    date = parsedate_tz(text)
+    if date is None:
+        return None
+    import time  # noqa: PLC0415 -- seldom needed
+
+    try:
+        return min(max(mktime_tz(date) - time.time(), 0.0), LONGEST_WAIT)
+    except (ValueError, OverflowError):
+        return None

@@ -1,0 +1,141 @@
+"""An app: a project that reports, and the one table of all that its reports may hold."""
+
+from __future__ import annotations
+
+from otel_usage.facts.builtin import HARDWARE, SERVICE_NAME, UNKNOWN_CONTEXT, UPTIME, run_facts
+from otel_usage.facts.fact import Attribute, Fact
+from otel_usage.system.urls import is_loopback, place
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping
+
+# An app's name is the root of its attributes, so it must not be one of the conventions' own roots.
+RESERVED = frozenset(
+    "android app artifact aspnetcore aws az azure browser cassandra cicd client cloud cloudevents cloudfoundry code "
+    "container cpu cpython daemonset db deployment destination device disk dns dotnet elasticsearch enduser error "
+    "event exception faas feature_flag file gcp gen_ai geo go graphql hardware heroku host http hw ios jsonrpc jvm "
+    "k8s kestrel linux log mainframe mcp message messaging monitoring_plan net network nfs nodejs oci onc_rpc "
+    "openai openshift opentracing oracle oracle_cloud oracledb os otel otel_usage peer pool pprof process profile "
+    "profiler rpc security_rule server service session signalr source state statefulset system telemetry test "
+    "thread tls url user user_agent v8js vcs webengine zos".split()
+)
+CONTEXTS = ("API_SERVER", "BATCH_RUNNER", "COMMAND_LINE", "LIBRARY")
+PARAMETERS = ("context", "force")
+LOWER = "abcdefghijklmnopqrstuvwxyz"
+NAME_CHARACTERS = frozenset(LOWER + "0123456789_")
+LONGEST_NAME = 32
+
+
+class App:
+    """A project that reports: its name, version, endpoint, facts and contexts.
+
+    name: matches ^[a-z][a-z0-9_]{0,31}$, and is no root namespace of the semantic conventions.
+    version: the project's version, or a function that looks it up when a report is made.
+    endpoint: a base URL as OTEL_EXPORTER_OTLP_ENDPOINT is, https only unless on loopback; None for none.
+    facts: what it declares beside the built-in table. contexts: how it may be started, a closed set.
+    wire: "otlp", or "json", which posts the file's line to the endpoint as it is.
+    leading: keys of declared facts that stand before the version in the file, for files that exist already.
+
+    Raises ValueError, at declaration, for a name, key or endpoint that can't be used.
+    """
+
+    __slots__ = ("_version", "attributes", "columns", "contexts", "endpoint", "facts", "heartbeat_keys", "name",
+                 "report_keys", "rows", "version_key", "wire")  # fmt: skip
+
+    def __init__(  # noqa: PLR0913 -- what an adopter declares, each by name
+        self,
+        name: str,
+        *,
+        version: str | Callable[[], str | None] | None = None,
+        endpoint: str | None = None,
+        facts: Iterable[Fact] = (),
+        contexts: Iterable[str] = CONTEXTS,
+        wire: str = "otlp",
+        leading: Iterable[str] = (),
+    ) -> None:
+        self.name, self._version, self.endpoint, self.wire = name, version, endpoint, wire
+        self.facts = tuple(facts)
+        self.contexts = (UNKNOWN_CONTEXT, *(context for context in contexts if context != UNKNOWN_CONTEXT))
+        if problem := self._problem():
+            message = f"app {name!r}: {problem}"
+            raise ValueError(message)
+        self.version_key = f"{name}_version"
+        leads, about_run = tuple(leading), run_facts(name, self.contexts)
+        ordered = (
+            *HARDWARE,
+            *(fact for fact in self.facts if fact.key in leads),
+            *about_run,
+            *(fact for fact in self.facts if fact.key not in leads),
+            UPTIME,
+        )
+        #: Every fact by its key, in the order of the file.
+        self.rows = {fact.key: fact for fact in ordered}
+        if problem := self._clash([*HARDWARE, *about_run, UPTIME]):
+            message = f"app {name!r}: {problem}"
+            raise ValueError(message)
+        self.report_keys = tuple(fact.key for fact in ordered if fact.in_line and fact.on == "report")
+        declared = tuple(fact.key for fact in ordered if fact.in_line and fact.on == "heartbeat")
+        self.heartbeat_keys = ("uuid", "log_time", *declared)
+        #: The attributes that each fact becomes, by its key.
+        self.columns = {key: fact.attributes(name) for key, fact in self.rows.items()}
+        #: Every attribute that may leave, by its name.
+        self.attributes = {column.name: column for columns in self.columns.values() for column in columns}
+        self.attributes[SERVICE_NAME] = Attribute(SERVICE_NAME, str, values=(name,))
+
+    @property
+    def version(self) -> str | None:
+        """The project's version, looked up now; None where it is not known, or the look-up fails."""
+        try:
+            return self._version() if callable(self._version) else self._version
+        except Exception:  # noqa: BLE001 -- an adopter's function costs the version, not the report
+            return None
+
+    def warnings(self, environ: Mapping[str, str]) -> list[str]:
+        """Return what `status` warns of, one line each; an app whose reports depend on other settings overrides it.
+
+        Args:
+            environ: The environment variables.
+        """
+        del environ
+        return []
+
+    def _problem(self) -> str | None:
+        """Say what is wrong with the name, wire, facts, contexts or endpoint, or None."""
+        url = self.endpoint
+        secure = url is None or (
+            isinstance(url, str)
+            and place(url) is not None
+            and (url.startswith("https://") or (url.startswith("http://") and is_loopback(url)))
+        )
+        checks = (
+            (not is_name(self.name), "the name must match ^[a-z][a-z0-9_]{0,31}$"),
+            (self.name in RESERVED, "the name is a root namespace of the semantic conventions; choose another"),
+            (self.wire not in ("otlp", "json"), 'wire= must be "otlp" or "json"'),
+            (not all(isinstance(fact, Fact) for fact in self.facts), "facts= must hold Fact objects"),
+            (
+                not all(isinstance(c, str) and c.isidentifier() for c in self.contexts),
+                "contexts= must hold identifiers",
+            ),
+            (not secure, "the endpoint must be a URL that starts with https://, or with http:// on loopback"),
+        )
+        return next((problem for failed, problem in checks if failed), None)
+
+    def _clash(self, built_in: list[Fact]) -> str | None:
+        """Say which declared key or attribute is taken already, or None."""
+        taken = {*(fact.key for fact in built_in), *PARAMETERS}
+        names = {SERVICE_NAME, *(a.name for fact in built_in for a in fact.attributes(self.name))}
+        for fact in self.facts:
+            attributes = [attribute.name for attribute in fact.attributes(self.name)]
+            if fact.key in taken:
+                return f"the key {fact.key!r} is built in or declared twice; choose another"
+            if clash := names.intersection(attributes):
+                return f"the attribute {min(clash)!r} of {fact.key!r} is taken; choose another"
+            taken.add(fact.key)
+            names.update(attributes)
+        return None
+
+
+def is_name(text: object) -> bool:
+    """Tell whether `text` matches ^[a-z][a-z0-9_]{0,31}$, without loading `re` for it."""
+    return isinstance(text, str) and 0 < len(text) <= LONGEST_NAME and text[0] in LOWER and set(text) <= NAME_CHARACTERS

@@ -1,0 +1,60 @@
+"""The notice: said once on a machine, before an app's reports leave it for the first time."""
+
+from __future__ import annotations
+
+import os
+import time
+
+from otel_usage.consent import config_directory
+from otel_usage.system.directory import CREATE, Directory
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from logging import Logger
+
+    from otel_usage.delivery.sending import Gate
+
+FILE = "usage_notice"
+BEFORE_SEND = "before-send"
+TEXT = (
+    "%s reports anonymous usage to %s: see it with `otel-usage --app %s preview`, stop it with DO_NOT_TRACK=1 or "
+    "`otel-usage --app %s off`"
+)
+
+
+def give(gate: Gate, logger: Logger | None) -> bool:
+    """Give the notice if this machine has not had it, and record that; tell whether it had it before.
+
+    It is one line at level INFO on the adopter's logger, else on `otel_usage`. Where it can't be recorded, it is given
+    again by the next run.
+    """
+    directory = config_directory(gate.app.name)
+    path = None if directory is None else os.path.join(directory, FILE)
+    if path is not None and os.path.lexists(path):
+        return True
+    import logging  # noqa: PLC0415 -- once on a machine
+
+    places = ", ".join(destination.endpoint for destination in gate.destinations)
+    name = gate.app.name
+    try:
+        (logger or logging.getLogger("otel_usage")).info(TEXT, name, places, name, name)
+    except Exception:  # noqa: BLE001 -- a handler or filter of the host's that raises: nobody was told
+        return False
+    if path is not None:
+        _record(path)
+    return False
+
+
+def _record(path: str) -> None:
+    directory, name = os.path.split(path)
+    try:
+        with Directory.open(directory, create=True) as folder:
+            file = folder.open_file(name, CREATE)
+    except OSError:
+        return
+    try:
+        os.write(file, time.strftime("%Y-%m-%dT%H:%M:%SZ\n", time.gmtime()).encode())
+    except OSError:
+        return
+    finally:
+        os.close(file)
