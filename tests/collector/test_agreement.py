@@ -17,7 +17,7 @@ from otel_usage.facts.admission import coarsen
 
 pytestmark = pytest.mark.slow
 
-NAMES = runpy.run_path(str(Path(__file__).parents[1] / "test_hardware.py"))
+NAMES = runpy.run_path(str(Path(__file__).parents[1] / "facts" / "test_hardware.py"))
 VERSIONS = ("0.32.0", "0.32.0+cu128", "0.32.1.dev5+g0a1b2c3d", "10.1.2.3", "1.0.0-rc.1", "2024.11-tenant42", "6.4.43484-123eb5128", "12.8")
 PLATFORMS = ("Linux-5.15.0-1053-gcp-x86_64-with-glibc2.35", "Linux-6.8.0-acme-x86_64-with-glibc2.35", "macOS-15.1-arm64-arm-64bit-Mach-O",
              "Linux-5.15.153.1-microsoft-standard-WSL2-x86_64-with-glibc2.35", "Windows-10-10.0.19045-SP0")  # fmt: skip

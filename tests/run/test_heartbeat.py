@@ -213,7 +213,7 @@ print(json.dumps([*states, len(records)]))
 @pytest.mark.soak
 def test_many_heartbeats_grow_nothing(home, size):
     """While the server is away for years: memory, threads, descriptors and files stay within their bounds, in silence."""
-    support = str(Path(__file__).parent / "support")
+    support = str(Path(__file__).parents[1] / "support")
     done = subprocess.run([sys.executable, "-c", MANY, str(size(30_000, 1_000_000))], capture_output=True, text=True, check=False,
                           env={**os.environ, "PYTHONPATH": support})  # fmt: skip
     assert (done.returncode, done.stderr) == (0, "")
