@@ -14,8 +14,8 @@ from otel_usage.facts.admission import admit
 from otel_usage.facts.app import CONTEXTS, App
 from otel_usage.facts.report import Report, about_run
 from otel_usage.run.job import Job, misfits
-from otel_usage.run.marker import claim, is_marked, mark, win
-from otel_usage.run.notice import BEFORE_SEND, give
+from otel_usage.run.marker import claim, elect, is_marked, mark
+from otel_usage.run.notice import BEFORE_SEND, give_notice
 from otel_usage.run.run import Run
 from otel_usage.system.threads import is_main_interpreter
 from otel_usage.system.worker import Worker
@@ -151,11 +151,11 @@ class UsageReporter:
 
     def _is_picked(self) -> bool:
         """Tell, once the mark is set, whether this process reports: others may have been forked before it was."""
-        return (self._born == self._process and not self._forked) or win(self.app.name, self._born)
+        return (self._born == self._process and not self._forked) or elect(self.app.name, self._born)
 
     def _may_leave(self, gate: Gate) -> bool:
         """Give the notice, and tell whether this run's reports may leave."""
-        self._gave_notice = not give(gate, self._logger) or self._gave_notice
+        self._gave_notice = not give_notice(gate, self._logger) or self._gave_notice
         return not self._gave_notice or self._notice != BEFORE_SEND
 
     def _admit(self, given: Mapping[str, object], *, strict: bool) -> dict[str, Scalar]:

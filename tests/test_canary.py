@@ -107,7 +107,7 @@ with host.get_tracer("host").start_as_current_span(secret["current span"], attri
         provider.get_tracer("usage").start_span("usage").end()
         raise SystemExit
     if way == "stock":
-        pipeline.SealedSender = Stock
+        pipeline.ProjectSender = Stock
     usage = UsageReporter(APP, strict=False)
     for _ in range(2):
         try:

@@ -26,13 +26,13 @@ print(os.getpid(), usage.flush(10))
 """
 SIBLINGS = """
 import os, sys
-from otel_usage.run.marker import win
+from otel_usage.run.marker import elect
 parent, turns = os.getpid(), []
 for _ in range(2):
     ours, theirs = os.pipe(), os.pipe()
     if os.fork() == 0:
         os.read(ours[0], 1)
-        os.write(theirs[1], b"%d" % win("myengine", parent))
+        os.write(theirs[1], b"%d" % elect("myengine", parent))
         os.read(ours[0], 1)  # it lives on, as a worker does
         os._exit(0)
     turns.append((ours[1], theirs[0]))

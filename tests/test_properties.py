@@ -41,7 +41,7 @@ def mostly(kind):
     return st.sampled_from([True, True, False]).flatmap(lambda fits: OF_TYPE[kind] if fits else VALUES)
 
 
-DECLARED = st.fixed_dictionaries({}, optional={key: mostly(fact.type) for key, fact in APP.rows.items()})
+DECLARED = st.fixed_dictionaries({}, optional={key: mostly(fact.type) for key, fact in APP.facts_by_key.items()})
 UNDECLARED = st.dictionaries(st.text(string.ascii_letters + "_", min_size=1, max_size=9) | TEXT, VALUES, max_size=5)
 VARIABLES = st.sampled_from("""
     DO_NOT_TRACK MYENGINE_NO_USAGE_STATS OTEL_USAGE_SUPPRESSED_MYENGINE OTEL_SDK_DISABLED OTEL_USAGE_EXPORTER OTEL_USAGE_STRICT HOME
@@ -126,7 +126,7 @@ def test_any_facts_are_reported_as_declared_or_not_at_all(declared, undeclared, 
             assert row.values is None or value in (*row.values, "other") or "(" in value
     known = {key: value for key, value in line.items() if value is not None}
     assert [value for value in known.values() if isinstance(value, int) and not -(2**63) <= value < 2**63] == []
-    assert {key: type(value) for key, value in known.items()} == {key: APP.rows[key].type for key in known}
+    assert {key: type(value) for key, value in known.items()} == {key: APP.facts_by_key[key].type for key in known}
     only_over_otlp = {key: job._given[key] for key in ("rocm_runtime", "detect_failed", "detect_unfinished") if key in job._given}
     assert leaving(Report(APP, {**known, **only_over_otlp})) == sent
 

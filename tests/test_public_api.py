@@ -5,7 +5,6 @@ from importlib.metadata import distribution
 
 import otel_usage
 from otel_usage import UsageReporter, testing
-from otel_usage.delivery.sampler import ConsentSampler
 from otel_usage.insights import reader
 from otel_usage.standalone import detector, exporter, sampler
 
@@ -13,7 +12,7 @@ PARTS = {
     **{name: getattr(otel_usage, name) for name in otel_usage.__all__},
     "testing.capture": testing.capture,
     "insights.reader.read": reader.read,
-    "sampler.ConsentSampler": ConsentSampler,
+    "standalone.sampler.ConsentSampler": sampler.ConsentSampler,
     "standalone.sampler.UsageSampler": sampler.UsageSampler,
     "standalone.sampler.from_environment": sampler.from_environment,
     "standalone.exporter.LocalFileSpanExporter": exporter.LocalFileSpanExporter,
@@ -23,14 +22,14 @@ PARTS = {
 PINNED = """
 App(name: str, *, version: str | Callable[[], str | None] | None = None, endpoint: str | None = None, facts: Iterable[Fact] = (), contexts: Iterable[str] = (API_SERVER, BATCH_RUNNER, COMMAND_LINE, LIBRARY), wire: str = otlp, leading: Iterable[str] = ()) -> None
 App.attributes
-App.columns
+App.attributes_of
 App.contexts
 App.endpoint
 App.facts
 App.heartbeat_keys
 App.name
 App.report_keys
-App.rows
+App.facts_by_key
 App.version -> str | None
 App.version_key
 App.warnings(self, environ: Mapping[str, str]) -> list[str]
@@ -46,7 +45,7 @@ Fact.admit(self, value: object) -> tuple[Scalar | None, list[str]]
 Fact.attribute
 Fact.attributes(self, app: str) -> tuple[Attribute, ...]
 Fact.deprecated
-Fact.in_line
+Fact.in_file
 Fact.join(self, values: tuple[Scalar | None, ...]) -> Scalar | None
 Fact.key
 Fact.maximum
@@ -72,9 +71,9 @@ child_env() -> dict[str, str]
 suppress(app: str, *, by: str) -> None
 testing.capture(app: App | str) -> Iterator[list[dict[str, Scalar | None]]]
 insights.reader.read(paths: Iterable[str], *, damaged: Callable[[str, str], None] | None = None) -> Iterator[Record]
-sampler.ConsentSampler(app: App | str | None, *, delivers: bool = True, loopback: bool = False) -> None
-sampler.ConsentSampler.get_description(self) -> str
-sampler.ConsentSampler.should_sample(self, parent_context: Context | None, trace_id: int, name: str, kind: SpanKind | None = None, attributes: Attributes = None, links: Sequence[Link] | None = None, trace_state: TraceState | None = None) -> SamplingResult
+standalone.sampler.ConsentSampler(app: App | str | None, *, delivers: bool = True, loopback: bool = False) -> None
+standalone.sampler.ConsentSampler.get_description(self) -> str
+standalone.sampler.ConsentSampler.should_sample(self, parent_context: Context | None, trace_id: int, name: str, kind: SpanKind | None = None, attributes: Attributes = None, links: Sequence[Link] | None = None, trace_state: TraceState | None = None) -> SamplingResult
 standalone.sampler.UsageSampler(app: str | None) -> None
 standalone.sampler.UsageSampler.get_description(self) -> str
 standalone.sampler.UsageSampler.should_sample(self, parent_context: Context | None, trace_id: int, name: str, kind: SpanKind | None = None, attributes: Attributes = None, links: Sequence[Link] | None = None, trace_state: TraceState | None = None) -> SamplingResult

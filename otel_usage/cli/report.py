@@ -15,7 +15,7 @@ from otel_usage.cli.common import Context, as_json, because, pass_context, print
 from otel_usage.cli.table import OTLP_ONLY
 from otel_usage.consent import LOCAL, OFF, ON
 from otel_usage.delivery.exporters.outcome import STOPPED
-from otel_usage.delivery.pending_report import Parcel
+from otel_usage.delivery.pending_report import PendingReport
 from otel_usage.delivery.sending import assign, local_file, write
 from otel_usage.detect import Detection
 from otel_usage.facts.admission import admit, admit_attributes
@@ -109,7 +109,7 @@ def _given(app: App, settings: tuple[str, ...]) -> dict[str, object]:
     given: dict[str, object] = {}
     for setting in settings:
         key, equals, text = setting.partition("=")
-        fact = app.rows.get(key)
+        fact = app.facts_by_key.get(key)
         if not equals:
             message = f"--set {printable(setting)}: write it as KEY=VALUE"
             raise click.UsageError(message)
@@ -153,12 +153,12 @@ def _deliver(pairs: list[tuple[Report, Destination]], gate: Gate, until: float) 
     """
     outcomes: dict[Destination, Outcome] = {}
 
-    def deliver(parcel: Parcel) -> None:
-        parcel.keep()
-        parcel.attempt(limit=max(until - time.monotonic(), 0.1), timeout=TIMEOUT)
-        outcomes[parcel.destination] = parcel.outcome or STOPPED
+    def deliver(pending: PendingReport) -> None:
+        pending.keep()
+        pending.attempt(limit=max(until - time.monotonic(), 0.1), timeout=TIMEOUT)
+        outcomes[pending.destination] = pending.outcome or STOPPED
 
-    threads = [threading.Thread(target=deliver, args=(Parcel(*pair, gate),), daemon=True) for pair in pairs]
+    threads = [threading.Thread(target=deliver, args=(PendingReport(*pair, gate),), daemon=True) for pair in pairs]
     for thread in threads:
         thread.start()
     for thread in threads:
@@ -225,7 +225,7 @@ def _lines(made: Report) -> Iterator[tuple[str, str]]:
     left = {name: value for attributes in places for name, value in attributes.items()}
     for key, value in made.values.items():
         yield key, _shown(value)
-        names = [attribute.name for attribute in app.columns[key] if value is not None and attribute.name in left]
+        names = [attribute.name for attribute in app.attributes_of[key] if value is not None and attribute.name in left]
         yield from ((f"  {name}", _shown(left.pop(name))) for name in names)
     yield OTLP_ONLY, ""
     yield from ((f"  {name}", _shown(value)) for name, value in left.items())

@@ -49,7 +49,7 @@ def rows(app: App) -> list[dict[str, Any]]:
     return [
         {
             "key": fact.key,
-            "in_file": fact.in_line,
+            "in_file": fact.in_file,
             "on": fact.on,
             "why": fact.why,
             "since": fact.since,
@@ -60,20 +60,20 @@ def rows(app: App) -> list[dict[str, Any]]:
                     "minimum": a.minimum, "maximum": a.maximum,
                     "values": list(a.values) if a.values else None, "pattern": a.pattern, "open": a.open,
                 }
-                for a in app.columns[fact.key]
+                for a in app.attributes_of[fact.key]
             ],
         }
-        for fact in app.rows.values()
+        for fact in app.facts_by_key.values()
     ]  # fmt: skip
 
 
 def as_markdown(app: App) -> str:
     """Return the table of an app in Markdown."""
     lines = ["| key in the file | attribute | type | allowed | why |", "|---|---|---|---|---|"]
-    for fact in app.rows.values():
-        attributes = app.columns[fact.key]
+    for fact in app.facts_by_key.values():
+        attributes = app.attributes_of[fact.key]
         cells = (
-            f"`{fact.key}`" if fact.in_line else OTLP_ONLY,
+            f"`{fact.key}`" if fact.in_file else OTLP_ONLY,
             "<br>".join(f"`{a.name}`" for a in attributes),
             "<br>".join(_type(a) for a in attributes),
             "<br>".join(_allowed(a, "`{}`") for a in attributes),
@@ -85,9 +85,9 @@ def as_markdown(app: App) -> str:
 
 def _lines(app: App) -> Iterator[tuple[str, str]]:
     """Yield a line for each fact and, below it, one for each of its attributes."""
-    for fact in app.rows.values():
-        yield fact.key if fact.in_line else OTLP_ONLY, fact.why
-        for a in app.columns[fact.key]:
+    for fact in app.facts_by_key.values():
+        yield fact.key if fact.in_file else OTLP_ONLY, fact.why
+        for a in app.attributes_of[fact.key]:
             yield f"  {a.name}", "; ".join(filter(None, (_type(a), _allowed(a, "{}"))))
 
 

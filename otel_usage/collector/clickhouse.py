@@ -26,8 +26,8 @@ MAPS = {"resource": "ResourceAttributes", "span": "SpanAttributes"}
 def tables(apps: Sequence[App]) -> str:
     """Return the statements that make the tables and views."""
     attributes = [attribute for attribute in ottl.union(apps) if attribute.name != SERVICE_NAME]
-    beats = [(app, fact) for app in apps for fact in app.rows.values() if fact.on == "heartbeat"]
-    of_heartbeats = {attribute.name for app, fact in beats for attribute in app.columns[fact.key]}
+    beats = [(app, fact) for app in apps for fact in app.facts_by_key.values() if fact.on == "heartbeat"]
+    of_heartbeats = {attribute.name for app, fact in beats for attribute in app.attributes_of[fact.key]}
     report = [column(a.name) for a in attributes if a.name not in of_heartbeats]
     heartbeat = [column(a.name) for a in attributes if a.place == "resource" or a.name in of_heartbeats]
     parts = {"columns": _lines(map(_declared, attributes)), "report": _lines(report), "heartbeat": _lines(heartbeat)}

@@ -27,7 +27,7 @@ def configurations(apps: Sequence[App]) -> dict[str, str]:
         "apps": ",".join(app.name for app in apps),
         "run": ottl.escaped(f"^{UUID}$"),
         "version": ottl.escaped(f"^{VERSION}$"),
-        "numeric": [SERVICE_VERSION.name, apps[0].columns["platform"][0].name],
+        "numeric": [SERVICE_VERSION.name, apps[0].attributes_of["platform"][0].name],
         "resource": ottl.statements(attributes, "resource"),
         "span": ottl.statements(attributes, "span"),
         "names": sorted(attribute.name for attribute in attributes),
@@ -46,7 +46,7 @@ def _assembled(name: str, parts: dict[str, str | Sequence[str]]) -> str:
 
 def _metrics(apps: Sequence[App]) -> Iterator[str]:
     """Yield each counter: heartbeats, reports by version and by each thing that is counted, and what is `other`."""
-    is_report, run = f'span.name == "{REPORT}"', apps[0].columns["uuid"][0].name
+    is_report, run = f'span.name == "{REPORT}"', apps[0].attributes_of["uuid"][0].name
     yield _metric("otel_usage.heartbeats", f'span.name == "{HEARTBEAT}"', SERVICE_VERSION.name, unit="{heartbeat}")
     yield _metric("otel_usage.reports", is_report, SERVICE_VERSION.name)
     for one in count.counts(apps):

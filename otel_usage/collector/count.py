@@ -60,9 +60,9 @@ def counts(apps: Iterable[App]) -> list[Count]:
     """Return what is counted for these apps, beside their versions: GPUs, and each closed set that an app declares."""
     found: dict[str, dict[str, Attribute]] = {}
     for app in apps:
-        found.setdefault("gpu_type", {})[app.name] = app.columns["gpu_type"][0]
+        found.setdefault("gpu_type", {})[app.name] = app.attributes_of["gpu_type"][0]
         for fact in app.facts:
-            attribute = app.columns[fact.key][0] if fact.on == "report" else None
+            attribute = app.attributes_of[fact.key][0] if fact.on == "report" else None
             if attribute is not None and attribute.values is not None:
                 found.setdefault(fact.key, {})[app.name] = attribute
     return [Count(key, attributes) for key, attributes in found.items()]

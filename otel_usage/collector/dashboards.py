@@ -92,7 +92,7 @@ def _dashboard(name: str, title: str, panels: list[Panel], variables: list[Panel
 
 
 def _hardware(app: App, ask: Statements) -> Iterator[Panel]:
-    gpu, *more = (app.columns[key][0] for key in ("gpu_type", "gpu_count", "provider"))
+    gpu, *more = (app.attributes_of[key][0] for key in ("gpu_type", "gpu_count", "provider"))
     yield number("Reports", ask.reports("count() AS reports"))
     yield number("Reports with a GPU", ask.reports(f"countIf({ask.gpus} > 0) AS reports"))
     yield number("GPUs", ask.reports(f"sum({ask.gpus}) AS gpus"))
@@ -108,8 +108,8 @@ def _hardware(app: App, ask: Statements) -> Iterator[Panel]:
 def _models(apps: Sequence[App], ask: Statements) -> Iterator[Panel]:
     first = apps[0]
     yield days("Versions, by day", ask.days(SERVICE_VERSION), STAY)
-    yield table("GPU types by version", ask.together(SERVICE_VERSION, first.columns["gpu_type"][0]))
-    about_run = _reasons(first, (first.rows[key] for key in (first.version_key, "context", "source")))
+    yield table("GPU types by version", ask.together(SERVICE_VERSION, first.attributes_of["gpu_type"][0]))
+    about_run = _reasons(first, (first.facts_by_key[key] for key in (first.version_key, "context", "source")))
     yield from (bars(a.name, ask.values(a), why) for a, why in about_run)
     for app in apps:
         yield row(app.name)
@@ -131,8 +131,8 @@ def _declared(app: App, ask: Statements) -> Iterator[Panel]:
 def _reasons(app: App, facts: Iterable[Fact]) -> Iterator[tuple[Attribute, str]]:
     """Yield each attribute of some facts, and why it is collected: a variable for its own reason."""
     for fact in facts:
-        parts = fact.variables if isinstance(fact, EnvironmentFact) else [fact] * len(app.columns[fact.key])
-        yield from ((a, part.why) for a, part in zip(app.columns[fact.key], parts, strict=True))
+        parts = fact.variables if isinstance(fact, EnvironmentFact) else [fact] * len(app.attributes_of[fact.key])
+        yield from ((a, part.why) for a, part in zip(app.attributes_of[fact.key], parts, strict=True))
 
 
 def _collector(apps: Sequence[App]) -> Iterator[Panel]:

@@ -106,7 +106,7 @@ def _bounds(attribute: Attribute, value: str) -> str:
 
 
 def _in_steps(attribute: Attribute) -> str:
-    """Return the expression that rounds a number to its step exactly as `admit.coarsen` does: halves to even."""
+    """Return the expression that rounds a number to its step exactly as `admit.admit_value` does: halves to even."""
     steps = f'Format("%.0f", [{cached(attribute)} / {decimal(attribute.step)}])'
     if attribute.type is int:
         return f"Int({steps}) * {int(attribute.step or 1)}"

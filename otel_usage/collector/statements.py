@@ -23,8 +23,8 @@ class Statements:
     """
 
     def __init__(self, app: App, *, alone: bool = False) -> None:
-        self.run, self.version = column(app.columns["uuid"][0].name), column(SERVICE_VERSION.name)
-        self.gpu, self.gpus = (column(app.columns[key][0].name) for key in ("gpu_type", "gpu_count"))
+        self.run, self.version = column(app.attributes_of["uuid"][0].name), column(SERVICE_VERSION.name)
+        self.gpu, self.gpus = (column(app.attributes_of[key][0].name) for key in ("gpu_type", "gpu_count"))
         chosen = (_chosen(name, one) for name, one in ((self.version, "version"), (self.gpu, "gpu")))
         self._chosen = " AND ".join([f"app = '{app.name}'" if alone else ANY, *chosen])
 

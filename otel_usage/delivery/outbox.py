@@ -19,7 +19,7 @@ import time
 
 from otel_usage.delivery.exporters.local_file import try_lock
 from otel_usage.system.directory import CREATE, RELATIVE, SAFELY, Directory
-from otel_usage.system.file_names import ASIDE, draft_name, entry_name, entry_parts, is_outboxs, plain
+from otel_usage.system.file_names import ASIDE, draft_name, entry_name, entry_parts, is_outbox_file, plain
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -195,7 +195,7 @@ def clear(directory: str) -> list[str]:
     try:
         os.lstat(os.path.join(directory, DIRECTORY))
         with _open_folder(directory) as folder:
-            names = sorted(filter(is_outboxs, folder.names()))
+            names = sorted(filter(is_outbox_file, folder.names()))
             return [os.path.join(folder.path, name) for name in names if _remove(folder, name)]
     except OSError:
         return []
@@ -247,7 +247,7 @@ def _is_of(name: str, kind: str, run: str) -> bool:
 def _make_room(folder: Directory, size: int) -> None:
     """Delete what is too old, and the oldest where there are too many or they are too large; others' take no room."""
     kept = []
-    for name, found in _files(folder, is_outboxs):
+    for name, found in _files(folder, is_outbox_file):
         if not _is_ours(found):
             continue
         if time.time() - found.st_mtime > OLDEST:

@@ -25,7 +25,7 @@ NAME, TRACE, SPAN, TO = "otel_usage.name", "otel_usage.trace_id", "otel_usage.sp
 HEXADECIMAL = frozenset("0123456789abcdef")
 
 
-class Parcel:
+class PendingReport:
     """One report on its way to one destination; where the outbox can't be written it waits in memory.
 
     outcome: what became of the last attempt, None before there was one.
@@ -112,18 +112,18 @@ def send_waiting(gate: Gate, name: str) -> None:
     if entry is None:
         return
     try:
-        parcel = _restored(gate, entry)
+        pending = _restored(gate, entry)
     except Exception:  # noqa: BLE001 -- whatever stands in it, it must not hold up those behind it
         _set_aside(entry)
         return
-    if parcel is None:
+    if pending is None:
         _settle(entry, again=False)
     else:
-        parcel.attempt()
+        pending.attempt()
 
 
-def _restored(gate: Gate, entry: Entry) -> Parcel | None:
-    """Return the parcel of an entry, admitted by the present table; None where it must not be sent.
+def _restored(gate: Gate, entry: Entry) -> PendingReport | None:
+    """Return the pending of an entry, admitted by the present table; None where it must not be sent.
 
     That is: too old, or its destination is no longer one. Raises an Exception for an entry that `keep` has not written.
     """
@@ -137,7 +137,7 @@ def _restored(gate: Gate, entry: Entry) -> Parcel | None:
     trace_id, span_id = (_id(entry.values[key], digits) for key, digits in ((TRACE, 32), (SPAN, 16)))
     name = HEARTBEAT if entry.values.get(NAME) == HEARTBEAT else REPORT
     report = Report.restored(gate.app, facts, name=name, trace_id=trace_id, span_id=span_id)
-    return Parcel(report, to, gate, entry)
+    return PendingReport(report, to, gate, entry)
 
 
 def _id(text: object, digits: int) -> int:

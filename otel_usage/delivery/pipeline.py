@@ -17,9 +17,9 @@ from opentelemetry.sdk.trace.id_generator import IdGenerator
 from opentelemetry.sdk.util.instrumentation import InstrumentationScope
 from opentelemetry.trace import SpanKind
 
-from otel_usage.delivery.exporters.admission import AdmittingExporter
-from otel_usage.delivery.exporters.otlp import OperatorExporter
-from otel_usage.delivery.exporters.project_sender import SealedSender
+from otel_usage.delivery.exporters.admission import AdmissionExporter
+from otel_usage.delivery.exporters.otlp import OTLPSender
+from otel_usage.delivery.exporters.project_sender import ProjectSender
 from otel_usage.delivery.resource import resource_of
 from otel_usage.delivery.sampler import ConsentSampler
 from otel_usage.facts.builtin import SCHEMA_URL, SCOPE
@@ -50,15 +50,15 @@ def deliver(
     """
     sender: Sender
     if destination.kind == "project":
-        sender = SealedSender(destination, allowed)
+        sender = ProjectSender(destination, allowed)
     else:
-        sender = OperatorExporter(destination, allowed, timeout=timeout)
-    exporter = AdmittingExporter(report.app, sender, exact_time=destination.gets_exact_time(report.app))
+        sender = OTLPSender(destination, allowed, timeout=timeout)
+    exporter = AdmissionExporter(report.app, sender, exact_time=destination.gets_exact_time(report.app))
     emit(report, exporter, ConsentSampler(report.app, loopback=destination.loopback))
     return exporter.outcome
 
 
-def emit(report: Report, exporter: AdmittingExporter, sampler: Sampler) -> None:
+def emit(report: Report, exporter: AdmissionExporter, sampler: Sampler) -> None:
     """Start and end the report's span by a tracer of its own, which is gone when this returns.
 
     Not by a provider: each one that is made leaves a hook behind that runs at every fork of the host, for ever, and one

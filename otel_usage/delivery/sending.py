@@ -118,9 +118,9 @@ def _attempt(report: Report, destination: Destination, gate: Gate, timeout: floa
 
     if destination.kind == "project" and destination.wire == "json":
         with Busy():
-            from otel_usage.delivery.exporters.project_sender import SealedSender  # noqa: PLC0415 -- only where something is sent
+            from otel_usage.delivery.exporters.project_sender import ProjectSender  # noqa: PLC0415 -- only where something is sent
 
-        return SealedSender(destination, allowed).send_line(report.line)
+        return ProjectSender(destination, allowed).send_line(report.line)
     with WarningsFiltersKept():
         with Busy():
             from otel_usage.delivery.pipeline import deliver  # noqa: PLC0415 -- 100 ms and more

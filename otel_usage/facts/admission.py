@@ -26,7 +26,7 @@ def admit(app: App, facts: Mapping[str, object], *, on: str | None = "report") -
     admitted: dict[str, Scalar] = {}
     problems = []
     for key, given in facts.items():
-        fact = app.rows.get(key)
+        fact = app.facts_by_key.get(key)
         if fact is None or (on is not None and fact.on != on and key not in ("uuid", "log_time")):
             problems.append(f"{key} is not declared for a {on or 'report'} of {app.name}")
             continue
@@ -49,7 +49,7 @@ def admit_attributes(app: App, attributes: Mapping[str, object], place: str) -> 
         if attribute is None or attribute.place != place:
             problems.append(f"{name} is not declared for a {place} of {app.name}")
             continue
-        value, problem = coarsen(attribute, given)
+        value, problem = admit_value(attribute, given)
         if problem is not None:
             problems.append(problem)
         if value is not None:
@@ -57,7 +57,7 @@ def admit_attributes(app: App, attributes: Mapping[str, object], place: str) -> 
     return admitted, problems
 
 
-def coarsen(attribute: Attribute, value: object) -> tuple[Scalar | None, str | None]:
+def admit_value(attribute: Attribute, value: object) -> tuple[Scalar | None, str | None]:
     """Return the value as it may leave over OTLP, or None, and what was wrong with it.
 
     A number is rounded to its step, and is absent outside of its bounds. A string outside its closed set or pattern
@@ -67,17 +67,17 @@ def coarsen(attribute: Attribute, value: object) -> tuple[Scalar | None, str | N
     if type(value) is not attribute.type:
         return None, f"{attribute.name} must be {NAMES[attribute.type]}, not {type(value).__name__}"
     if isinstance(value, str):
-        return _coarsen_string(attribute, value)
+        return _admit_string(attribute, value)
     if attribute.minimum is None or attribute.maximum is None:
         return value, None
     within = attribute.minimum <= value <= attribute.maximum  # NaN and infinity are not
-    coarse = _coarsen_number(value, attribute.step) if within else None
+    coarse = _admit_number(value, attribute.step) if within else None
     if coarse is None or not attribute.minimum <= coarse <= attribute.maximum:
         return None, f"{attribute.name} is not from {attribute.minimum} to {attribute.maximum}"
     return coarse, None
 
 
-def _coarsen_number(value: float, step: float | None) -> float | None:
+def _admit_number(value: float, step: float | None) -> float | None:
     """Return the number in steps, and a plain zero for the negative one; None for more steps than a double counts."""
     if step is None:
         return value + 0
@@ -90,7 +90,7 @@ def _coarsen_number(value: float, step: float | None) -> float | None:
     return round(steps * step, 12)  # 12 digits undo what binary fractions add: 92 * 0.01 is 0.9200000000000001
 
 
-def _coarsen_string(attribute: Attribute, value: str) -> tuple[str | None, str | None]:
+def _admit_string(attribute: Attribute, value: str) -> tuple[str | None, str | None]:
     if not fits(value):
         return None, f"{attribute.name} is over 256 bytes of UTF-8"
     if attribute.clean is not None:

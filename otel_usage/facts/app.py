@@ -40,8 +40,8 @@ class App:
     Raises ValueError, at declaration, for a name, key or endpoint that can't be used.
     """
 
-    __slots__ = ("_version", "attributes", "columns", "contexts", "endpoint", "facts", "heartbeat_keys", "name",
-                 "report_keys", "rows", "version_key", "wire")  # fmt: skip
+    __slots__ = ("_version", "attributes", "attributes_of", "contexts", "endpoint", "facts", "facts_by_key",
+                 "heartbeat_keys", "name", "report_keys", "version_key", "wire")  # fmt: skip
 
     def __init__(  # noqa: PLR0913 -- what an adopter declares, each by name
         self,
@@ -70,17 +70,17 @@ class App:
             UPTIME,
         )
         #: Every fact by its key, in the order of the file.
-        self.rows = {fact.key: fact for fact in ordered}
+        self.facts_by_key = {fact.key: fact for fact in ordered}
         if problem := self._clash([*HARDWARE, *about_run, UPTIME]):
             message = f"app {name!r}: {problem}"
             raise ValueError(message)
-        self.report_keys = tuple(fact.key for fact in ordered if fact.in_line and fact.on == "report")
-        declared = tuple(fact.key for fact in ordered if fact.in_line and fact.on == "heartbeat")
+        self.report_keys = tuple(fact.key for fact in ordered if fact.in_file and fact.on == "report")
+        declared = tuple(fact.key for fact in ordered if fact.in_file and fact.on == "heartbeat")
         self.heartbeat_keys = ("uuid", "log_time", *declared)
         #: The attributes that each fact becomes, by its key.
-        self.columns = {key: fact.attributes(name) for key, fact in self.rows.items()}
+        self.attributes_of = {key: fact.attributes(name) for key, fact in self.facts_by_key.items()}
         #: Every attribute that may leave, by its name.
-        self.attributes = {column.name: column for columns in self.columns.values() for column in columns}
+        self.attributes = {column.name: column for columns in self.attributes_of.values() for column in columns}
         self.attributes[SERVICE_NAME] = Attribute(SERVICE_NAME, str, values=(name,))
 
     @property

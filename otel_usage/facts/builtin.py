@@ -84,13 +84,13 @@ _KEYS_OF_PROVIDERS = _inverse(PROVIDERS)
 _KEYS_OF_HOST_ARCH = _inverse(HOST_ARCH)
 
 
-def _runtime(key: str, name: str, why: str, *, alone: str | None = None, in_line: bool = True) -> MappedFact:
+def _runtime(key: str, name: str, why: str, *, alone: str | None = None, in_file: bool = True) -> MappedFact:
     """Make the row of one vendor's runtime: three keys of the file share two attributes.
 
     alone: a runtime without a version, whose name stands in the file in its place.
     """
     return MappedFact(
-        key, str, RUNTIME_NAME, RUNTIME_VERSION, why=why, in_line=in_line,
+        key, str, RUNTIME_NAME, RUNTIME_VERSION, why=why, in_file=in_file,
         split=lambda value: (alone, None) if value == alone else (name, value),
         join=lambda found, version: version if found == name else alone if found == alone else None,
     )  # fmt: skip
@@ -128,7 +128,7 @@ HARDWARE = (
                why="which kernels and C libraries to support"),
     _runtime("xpu_runtime", "xpu", "which Intel GPU runtimes to support"),
     _runtime("cuda_runtime", "cuda", "which CUDA runtimes to support", alone="tpu_inference"),
-    _runtime("rocm_runtime", "rocm", "which ROCm runtimes to support", in_line=False),
+    _runtime("rocm_runtime", "rocm", "which ROCm runtimes to support", in_file=False),
     Fact("gpu_count", int, attribute="otel_usage.gpu.count", unit="{gpu}", minimum=0, maximum=4096,
          why="how many GPUs a machine has that the process may use"),
     Fact("gpu_type", str, attribute="otel_usage.gpu.model", pattern=GPU,
@@ -138,10 +138,10 @@ HARDWARE = (
          why="which models and batch sizes fit"),
     MappedFact("detect_failed", str,
                Attribute("otel_usage.detect.failed", str, values=DETECTORS),
-               in_line=False, why="tells a machine without a GPU from one whose driver did not answer"),
+               in_file=False, why="tells a machine without a GPU from one whose driver did not answer"),
     MappedFact("detect_unfinished", str,
                Attribute("otel_usage.detect.unfinished", str, values=DETECTORS),
-               in_line=False, why="tells a driver that failed from a run that ended before it could answer"),
+               in_file=False, why="tells a driver that failed from a run that ended before it could answer"),
 )  # fmt: skip
 
 
@@ -160,4 +160,4 @@ def run_facts(app: str, contexts: tuple[str, ...]) -> tuple[Fact, ...]:
 TEN_YEARS = 10 * 366 * 24 * 3600
 UPTIME = MappedFact("uptime", int, Attribute("otel_usage.uptime", int, place="span", unit="s", step=60, minimum=0,
                                              maximum=TEN_YEARS),
-                    on="heartbeat", in_line=False, why="how long runs last")  # fmt: skip
+                    on="heartbeat", in_file=False, why="how long runs last")  # fmt: skip

@@ -91,7 +91,7 @@ class Fact:
     Raises ValueError, at declaration, for a row that makes no sense.
     """
 
-    __slots__ = ("attribute", "deprecated", "in_line", "key", "maximum", "minimum", "on", "open", "pattern", "since",
+    __slots__ = ("attribute", "deprecated", "in_file", "key", "maximum", "minimum", "on", "open", "pattern", "since",
                  "step", "type", "unit", "values", "why")  # fmt: skip
 
     def __init__(  # noqa: PLR0913 -- a row of the table has that many columns
@@ -118,7 +118,7 @@ class Fact:
         self.attribute, self.unit, self.step, self.on = attribute, unit, step, on
         self.minimum, self.maximum = minimum, maximum
         self.since, self.deprecated = since, deprecated
-        self.in_line = True
+        self.in_file = True
         if problem := self._problem():
             message = f"fact {key!r}: {problem}"
             raise ValueError(message)

@@ -16,7 +16,7 @@ class MappedFact(Fact):
     """A fact whose attributes are not simply its value: several of them, none, or other words.
 
     mapped: its attributes. split: value -> their values, in order. join: the way back, called with
-    one value an attribute, of which at least one is not None. in_line: False for what OTLP alone has.
+    one value an attribute, of which at least one is not None. in_file: False for what OTLP alone has.
     """
 
     __slots__ = ("_join", "_split", "mapped")
@@ -30,10 +30,10 @@ class MappedFact(Fact):
         split: Callable[[Any], tuple[Scalar | None, ...]] | None = None,
         join: Callable[..., Scalar | None] | None = None,
         on: str = "report",
-        in_line: bool = True,
+        in_file: bool = True,
     ) -> None:
         super().__init__(key, type, why=why, on=on)
-        self.mapped, self.in_line = mapped, in_line
+        self.mapped, self.in_file = mapped, in_file
         self._split, self._join = split, join
 
     def attributes(self, app: str) -> tuple[Attribute, ...]:

@@ -61,8 +61,10 @@ class Report:
         In the table's order, whatever the app's: where two facts become one attribute, the later row wins.
         """
         found: dict[str, Scalar] = {SERVICE_NAME: self.app.name} if place == "resource" else {}
-        for key in (key for key in self.app.rows if key in self.facts):
-            for attribute, part in zip(self.app.columns[key], self.app.rows[key].split(self.facts[key]), strict=True):
+        for key, fact in self.app.facts_by_key.items():
+            if key not in self.facts:
+                continue
+            for attribute, part in zip(self.app.attributes_of[key], fact.split(self.facts[key]), strict=True):
                 if part is not None and attribute.place == place:
                     found[attribute.name] = part
         return found

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from otel_usage.delivery.pending_report import Parcel
+from otel_usage.delivery.pending_report import PendingReport
 from otel_usage.delivery.sending import write
 from otel_usage.facts.builtin import HEARTBEAT
 from otel_usage.facts.report import Report
@@ -60,7 +60,7 @@ class Heartbeat:
         write(made[0][0], self._gate)
         for report, destination in made:
             if destination is not None and (final or self._is_turn(destination)) and self._gate.may_send():
-                self._send(Parcel(report, destination, self._gate), final=final)
+                self._send(PendingReport(report, destination, self._gate), final=final)
 
     @staticmethod
     def _made(report: Report, runtime: Mapping[str, Scalar]) -> Report:
@@ -72,14 +72,14 @@ class Heartbeat:
         self._skipped[destination.key] = max(left - 1, 0)
         return left == 0
 
-    def _send(self, parcel: Parcel, *, final: bool) -> None:
-        to = parcel.destination.key
-        parcel.keep()
+    def _send(self, pending: PendingReport, *, final: bool) -> None:
+        to = pending.destination.key
+        pending.keep()
         if final:
-            parcel.leave()
-        elif parcel.attempt():
+            pending.leave()
+        elif pending.attempt():
             self._failures[to] = 0
         else:
             self._failures[to] = failures = self._failures.get(to, 0) + 1
-            asked = math.ceil(parcel.after / self._interval)
+            asked = math.ceil(pending.after / self._interval)
             self._skipped[to] = max(asked, min(2**failures - 1, MOST_SKIPPED))

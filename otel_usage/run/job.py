@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 
-from otel_usage.delivery.pending_report import Parcel
+from otel_usage.delivery.pending_report import PendingReport
 from otel_usage.delivery.sending import assign, write
 from otel_usage.facts.admission import admit, admit_attributes
 from otel_usage.facts.report import Report
@@ -47,7 +47,7 @@ class Job:
         self._given, self._keys, self.gate, self._picked, self._may_leave = given, keys, gate, picked, may_leave
         self._detection: Detection | None = None
         self._hurried = self._leaves = False
-        self._pending: list[Parcel] = []
+        self._pending: list[PendingReport] = []
         #: How often it was run.
         self.attempts = 0
         #: The report to each destination, under ids of its own.
@@ -68,7 +68,7 @@ class Job:
     @property
     def waiting(self) -> list[str | None]:
         """The names of its own in the outbox, which it tries itself."""
-        return [parcel.name for parcel in self._pending]
+        return [pending.name for pending in self._pending]
 
     def hurry(self) -> None:
         """Do without what the detectors have not found yet."""
@@ -98,15 +98,15 @@ class Job:
             self.misfits = len(misfits(self.report))
             if self.gate.destinations and self.gate.may_send() and self._may_leave(self.gate):
                 self.pairs = assign(self.report, self.gate, written=written)
-            self._pending = [Parcel(*pair, self.gate) for pair in self.pairs]
-            for parcel in self._pending:
-                parcel.keep()
+            self._pending = [PendingReport(*pair, self.gate) for pair in self.pairs]
+            for pending in self._pending:
+                pending.keep()
         if Ending.begun or self._leaves:  # a later run sends it, or a later attempt
             self._leaves = False
-            for parcel in self._pending:
-                parcel.leave()
+            for pending in self._pending:
+                pending.leave()
             return
-        self._pending = [parcel for parcel in self._pending if not parcel.attempt()]
+        self._pending = [pending for pending in self._pending if not pending.attempt()]
 
     @property
     def pause(self) -> float | None:
@@ -117,7 +117,7 @@ class Job:
         if not self._pending and (self.line_ok or self.report is not None):
             return None
         pause = min(FIRST_PAUSE * 2.0 ** min(self.attempts - 1, 10), LONGEST_PAUSE)
-        return max([jitter(pause / 2, pause * 1.5), *(parcel.after for parcel in self._pending)])
+        return max([jitter(pause / 2, pause * 1.5), *(pending.after for pending in self._pending)])
 
     def _facts(self) -> dict[str, Scalar]:
         """Detect what was not given, as it stands at the time of the call."""

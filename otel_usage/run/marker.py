@@ -99,7 +99,7 @@ def suppress(app: str, *, by: str) -> None:
     os.environ[f"OTEL_USAGE_SUPPRESSED_{app.upper()}"] = by
 
 
-def win(app: str, parent: int) -> bool:
+def elect(app: str, parent: int) -> bool:
     """Of the children that a process forked before any of them reported, pick this one or not.
 
     parent: the process that they come from. The lock of the one that is picked is held until it ends, so that its

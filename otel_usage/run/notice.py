@@ -22,7 +22,7 @@ TEXT = (
 )
 
 
-def give(gate: Gate, logger: Logger | None) -> bool:
+def give_notice(gate: Gate, logger: Logger | None) -> bool:
     """Give the notice if this machine has not had it, and record that; tell whether it had it before.
 
     It is one line at level INFO on the adopter's logger, else on `otel_usage`. Where it can't be recorded, it is given

@@ -92,8 +92,8 @@ class LocalFileSpanExporter(SpanExporter):
 def _facts(app: App, attributes: Mapping[str, Any]) -> dict[str, Scalar]:
     """Return the facts that the attributes of a resource or a span hold, by their keys in the file."""
     found = {}
-    for key, columns in app.columns.items():
+    for key, columns in app.attributes_of.items():
         values = tuple(attributes.get(column.name) for column in columns)
-        if columns and (value := app.rows[key].join(values)) is not None:
+        if columns and (value := app.facts_by_key[key].join(values)) is not None:
             found[key] = value
     return found

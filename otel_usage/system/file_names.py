@@ -55,7 +55,7 @@ def entry_parts(name: str) -> tuple[int, int, str, str] | None:
     return int(first), int(inode), kind, run
 
 
-def is_outboxs(name: str) -> bool:
+def is_outbox_file(name: str) -> bool:
     """Tell whether a name is an entry's, that of one that was set aside, or a draft's."""
     first, *rest = name.removesuffix(DRAFT).split(".")
     is_draft = len(rest) == 2 and name.endswith(DRAFT) and len(first) == TIME_DIGITS  # noqa: PLR2004 -- pid, token

@@ -19,7 +19,7 @@ def test_json_has_every_fact_with_all_that_is_declared(command, name):
     status, out, _ = command("--app", name, "facts", "--format", "json")
     rows = json.loads(out)
 
-    assert (status, [row["key"] for row in rows]) == (0, list(APPS[name].rows))
+    assert (status, [row["key"] for row in rows]) == (0, list(APPS[name].facts_by_key))
     assert next(row for row in rows if row["key"] == "total_memory") == {
         "key": "total_memory", "in_file": True, "on": "report", "since": None, "deprecated": None,
         "why": "how much host memory offloading may count on",
@@ -35,7 +35,7 @@ def test_markdown_has_a_row_a_fact(command, name):
     _, out, _ = command("--app", name, "facts", "--format", "markdown")
     rows = out.splitlines()
 
-    assert len(rows) == len(APPS[name].rows) + 2
+    assert len(rows) == len(APPS[name].facts_by_key) + 2
     assert {len(re.split(r"(?<!\\)\|", row)) for row in rows} == {7}
 
 
@@ -47,8 +47,8 @@ def test_people_get_a_table_of_every_attribute(command, name):
     rows = [[cell.rstrip() for cell in text[2:].split(" │")[:2]] for text in out.splitlines() if text.startswith("│")]
     expected = [
         row
-        for fact in APPS[name].rows.values()
-        for row in [fact.key if fact.in_line else "(OTLP only)", *(f"  {a.name}" for a in APPS[name].columns[fact.key])]
+        for fact in APPS[name].facts_by_key.values()
+        for row in [fact.key if fact.in_file else "(OTLP only)", *(f"  {a.name}" for a in APPS[name].attributes_of[fact.key])]
     ]
 
     assert (status, [first for first, _ in rows if first]) == (0, expected)

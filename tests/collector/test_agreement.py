@@ -13,7 +13,7 @@ from otlp import RUN, request
 
 from otel_usage.collector import generated
 from otel_usage.facts import registry
-from otel_usage.facts.admission import coarsen
+from otel_usage.facts.admission import admit_value
 
 pytestmark = pytest.mark.slow
 
@@ -70,7 +70,7 @@ def test_gateway_stores_of_every_value_what_the_client_would_let_out(gateway, ap
     different, masked = [], set()
     for number in range(max(map(len, rounds.values()))):
         given = {name: values[number] for name, values in rounds.items() if number < len(values)}
-        leaves = {name: coarsen(ours[name], value)[0] for name, value in given.items()}
+        leaves = {name: admit_value(ours[name], value)[0] for name, value in given.items()}
         stored = through(gateway, app, given)
         again = through(gateway, app, {name: value for name, value in leaves.items() if value is not None})
         hidden = {name for name, value in again.items() if "****" in str(value)}

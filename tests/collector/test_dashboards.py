@@ -115,7 +115,7 @@ def test_each_declared_fact_has_a_panel_that_says_why_it_is_collected():
     """From the table: a new row is a new panel."""
     described = {panel["title"]: panel["description"] for board in boards() for panel in board["panels"] if panel["type"] == "barchart"}
     app = registry.load("vllm")
-    wanted = {a.name: fact.why for fact in app.facts if len(app.columns[fact.key]) == 1 for a in app.columns[fact.key]}
+    wanted = {a.name: fact.why for fact in app.facts if len(app.attributes_of[fact.key]) == 1 for a in app.attributes_of[fact.key]}
     variables = {f"vllm.env.{one.key}": one.why for fact in app.facts if isinstance(fact, EnvironmentFact) for one in fact.variables}
 
     assert {**wanted, **variables}.items() <= described.items()
@@ -213,7 +213,7 @@ def test_each_expression_gives_the_numbers_of_the_gateway(tmp_path, start):
 def test_what_is_not_among_the_ten_most_frequent_of_a_day_is_the_rest(tmp_path):
     """And what has no value is none: together they are all reports of the day."""
     app = registry.load("vllm")
-    attribute = app.columns["model_architecture"][0]
+    attribute = app.attributes_of["model_architecture"][0]
     counts = {f"'{attribute.name}', 'Model{number}'": 20 - number for number in range(12)} | {"'service.name', 'vllm'": 200}
     store = Store(tmp_path / "store")
     try:

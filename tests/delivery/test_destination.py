@@ -6,8 +6,8 @@ import pytest
 
 from otel_usage import App
 from otel_usage.delivery.destination import Destination, resolve, traces_url
-from otel_usage.delivery.exporters.otlp import OperatorExporter
-from otel_usage.delivery.exporters.project_sender import SealedSender
+from otel_usage.delivery.exporters.otlp import OTLPSender
+from otel_usage.delivery.exporters.project_sender import ProjectSender
 from otel_usage.system.urls import is_loopback
 
 PROJECT = ("project", "https://stats.example.org/v1/traces", "otlp", False)
@@ -119,8 +119,8 @@ def test_a_url_that_can_be_read_in_two_ways_is_not_shown_not_loopback_and_not_se
     monkeypatch.setattr(socket, "socket", lambda *_, **__: pytest.fail("a socket was opened"))
     monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: pytest.fail("a name was looked up"))
     destination = Destination(kind, url, wire, by_operator=True)
-    sender = SealedSender(destination, lambda: True)
-    outcome = sender.send_line("{}") if kind == "project" else OperatorExporter(destination, lambda: True).send([], None)
+    sender = ProjectSender(destination, lambda: True)
+    outcome = sender.send_line("{}") if kind == "project" else OTLPSender(destination, lambda: True).send([], None)
     shown = (destination.endpoint, destination.key.split(" ", 2)[2])
 
     assert shown == ("(a URL that is not clear)",) * 2

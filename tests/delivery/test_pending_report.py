@@ -16,7 +16,7 @@ from otel_usage.cli.settings import set_mode
 from otel_usage.delivery.destination import Destination, resolve
 from otel_usage.delivery.exporters.connection import Connection
 from otel_usage.delivery.outbox import waiting as names
-from otel_usage.delivery.pending_report import Parcel, forget_waiting, send_waiting, waiting
+from otel_usage.delivery.pending_report import PendingReport, forget_waiting, send_waiting, waiting
 from otel_usage.delivery.sending import Gate
 from otel_usage.facts.builtin import HEARTBEAT
 from otel_usage.facts.report import Report
@@ -47,16 +47,16 @@ def gate(receiver):
     return Gate(APP, resolve(APP, {"MYENGINE_USAGE_STATS_SERVER": receiver.url}, endpoint=None))
 
 
-def parcel(gate, **facts):
-    """Return a parcel that is kept in the outbox."""
-    made = Parcel(Report(APP, {"quantization": "awq", **facts}), gate.destinations[0], gate)
+def kept(gate, **facts):
+    """Return a report that is kept in the outbox."""
+    made = PendingReport(Report(APP, {"quantization": "awq", **facts}), gate.destinations[0], gate)
     made.keep()
     return made
 
 
 def test_an_entry_is_flat_json_with_the_reports_ids_and_destination(gate, directory):
     """Everything that is needed to send it again, and nothing secret."""
-    made = parcel(gate)
+    made = kept(gate)
     (name,) = names(directory)
     with open(os.path.join(directory, "usage_outbox", name)) as file:
         found = json.load(file)
@@ -78,13 +78,13 @@ def test_it_leaves_the_outbox_only_once_it_was_taken_or_refused_for_good(gate, d
     """All else is tried again."""
     receiver.reply = reply
 
-    assert (parcel(gate).attempt(), len(names(directory))) == (done, left)
+    assert (kept(gate).attempt(), len(names(directory))) == (done, left)
 
 
 def test_another_run_sends_what_this_one_could_not(gate, directory, receiver):
     """Under the same ids, so that it counts once."""
     receiver.reply = (503, {}, b"")
-    made = parcel(gate)
+    made = kept(gate)
     made.attempt()
     receiver.reply = ACCEPTS
     (name,) = waiting(gate)
@@ -99,7 +99,7 @@ def test_another_run_sends_what_this_one_could_not(gate, directory, receiver):
 def test_a_heartbeat_is_sent_as_one(gate, receiver):
     """With its runtime facts on the span."""
     report = Report(APP, {"uuid": "5be557ae-ae32-47db-958b-18a1c1cb19f1", "uptime": 600, "requests": 7, "batch": 8}, name=HEARTBEAT)
-    made = Parcel(report, gate.destinations[0], gate)
+    made = PendingReport(report, gate.destinations[0], gate)
     made.keep()
     made.leave()
     send_waiting(gate, waiting(gate)[0])
@@ -120,7 +120,7 @@ def spoil(directory, **changes):
 
 def test_what_was_put_into_an_entry_by_another_hand_does_not_leave(gate, directory, receiver):
     """It is admitted again, by the present table."""
-    parcel(gate).leave()
+    kept(gate).leave()
     spoil(directory, secret="SECRET", batch="SECRET", scheduler="SECRET/PATH", **{"otel_usage.trace_state": "SECRET"})
     send_waiting(gate, waiting(gate)[0])
 
@@ -131,7 +131,7 @@ def test_over_json_what_was_put_into_an_entry_by_another_hand_does_not_leave_eit
     """The line is posted as it is, so nothing else would hold it back."""
     app = App("myengine", wire="json", facts=APP.facts)
     gate = Gate(app, resolve(app, {"MYENGINE_USAGE_STATS_SERVER": receiver.url}, endpoint=None))
-    made = Parcel(Report(app, {"quantization": "awq", "batch": 8}), gate.destinations[0], gate)
+    made = PendingReport(Report(app, {"quantization": "awq", "batch": 8}), gate.destinations[0], gate)
     made.keep()
     made.leave()
     spoil(directory, secret="SECRET", batch="SECRET")
@@ -147,7 +147,7 @@ def test_over_json_what_was_put_into_an_entry_by_another_hand_does_not_leave_eit
 )
 def test_an_entry_whose_destination_is_gone_is_deleted_unsent(gate, directory, receiver, changes):
     """It never changes its destination."""
-    parcel(gate).leave()
+    kept(gate).leave()
     spoil(directory, **changes)
     send_waiting(gate, waiting(gate)[0])
 
@@ -163,7 +163,7 @@ def test_an_entry_whose_destination_is_gone_is_deleted_unsent(gate, directory, r
 )  # fmt: skip
 def test_an_entry_that_is_no_report_is_set_aside(gate, directory, receiver, changes):
     """Nothing is made up in place of what is missing, and it takes nobody's turn again."""
-    parcel(gate).leave()
+    kept(gate).leave()
     spoil(directory, **changes)
     send_waiting(gate, waiting(gate)[0])
 
@@ -175,11 +175,11 @@ def test_an_entry_that_is_no_report_is_set_aside(gate, directory, receiver, chan
 def test_entries_that_can_not_be_read_hold_up_none_behind_them(gate, directory, receiver, content):
     """More of them than a run takes of others' entries."""
     for number in range(6):
-        parcel(gate, log_time=number + 1).leave()
+        kept(gate, log_time=number + 1).leave()
     for name in names(directory):
         with open(os.path.join(directory, "usage_outbox", name), "wb") as file:
             file.write(content)
-    parcel(gate).leave()
+    kept(gate).leave()
     for _ in range(2):
         for name in waiting(gate)[:4]:
             send_waiting(gate, name)
@@ -200,7 +200,7 @@ def test_whatever_stands_in_an_entry_one_look_is_enough(gate, directory):
     @example({"otel_usage.trace_id": -1})
     @example(b"[" * 60_000)
     def check(content):
-        parcel(gate).leave()
+        kept(gate).leave()
         if isinstance(content, dict):
             spoil(directory, **content)
         else:
@@ -215,9 +215,9 @@ def test_whatever_stands_in_an_entry_one_look_is_enough(gate, directory):
 
 def test_what_was_collected_before_reporting_was_turned_on_is_never_sent(gate, directory, receiver):
     """The time of `on` counts, whatever waits."""
-    parcel(gate).leave()
+    kept(gate).leave()
     set_mode(directory, "on")
-    later = parcel(gate, batch=8)
+    later = kept(gate, batch=8)
     later.leave()
     for name in waiting(gate):
         send_waiting(gate, name)
@@ -238,7 +238,7 @@ def test_that_holds_for_what_is_being_sent_when_it_is_turned_off_and_on_again(ga
 
     monkeypatch.setattr(Connection, "open", turn_off_and_on)
     destination = Destination("project", f"{receiver.url}/v1/traces", wire, by_operator=True)
-    made = Parcel(Report(APP, {"quantization": "awq"}), destination, gate)
+    made = PendingReport(Report(APP, {"quantization": "awq"}), destination, gate)
     made.attempt()
 
     assert (made.outcome.detail, receiver.received, gate.decide().mode) == ("not sent: the mode is no longer on", [], "on")
@@ -247,7 +247,7 @@ def test_that_holds_for_what_is_being_sent_when_it_is_turned_off_and_on_again(ga
 @pytest.mark.parametrize("kept", [True, False])
 def test_that_holds_for_what_this_run_still_has_to_send_as_well(gate, directory, receiver, kept):
     """Turned off and on again while it waits for the next attempt, in the outbox or in memory."""
-    made = Parcel(Report(APP, {"quantization": "awq"}), gate.destinations[0], gate)
+    made = PendingReport(Report(APP, {"quantization": "awq"}), gate.destinations[0], gate)
     if kept:
         made.keep()
     receiver.reply = (503, {}, b"")
@@ -261,7 +261,7 @@ def test_that_holds_for_what_this_run_still_has_to_send_as_well(gate, directory,
 @pytest.mark.parametrize("text", ["on 2999-01-01T00:00:00Z", "on 2026-99-99"])
 def test_a_time_in_the_future_or_no_time_lets_nothing_old_out(gate, directory, receiver, text):
     """What can't be read counts as now."""
-    parcel(gate).leave()
+    kept(gate).leave()
     with open(os.path.join(directory, "usage_mode"), "w") as file:
         file.write(text)
     send_waiting(gate, waiting(gate)[0])
@@ -272,7 +272,7 @@ def test_a_time_in_the_future_or_no_time_lets_nothing_old_out(gate, directory, r
 @pytest.mark.parametrize(("seconds", "sent"), [(-60, 1), (60, 0)])
 def test_what_is_older_than_30_days_is_deleted_unsent(gate, directory, receiver, seconds, sent):
     """By the time at which it was collected, and not a minute before."""
-    parcel(gate, log_time=time.time_ns() - (30 * 24 * 3600 + seconds) * 10**9).leave()
+    kept(gate, log_time=time.time_ns() - (30 * 24 * 3600 + seconds) * 10**9).leave()
     send_waiting(gate, waiting(gate)[0])
 
     assert (len(receiver.received), names(directory)) == (sent, [])
@@ -281,10 +281,10 @@ def test_what_is_older_than_30_days_is_deleted_unsent(gate, directory, receiver,
 @pytest.mark.parametrize("signal", ["DO_NOT_TRACK", "OTEL_USAGE_EXPORTER"])
 def test_nothing_is_put_and_nothing_sent_where_the_mode_is_not_on(gate, directory, receiver, monkeypatch, signal):
     """What waits is deleted by the next report, and turning it on again never sends it."""
-    parcel(gate).leave()
+    kept(gate).leave()
     with monkeypatch.context() as patch:
         patch.setenv(signal, "none")
-        parcel(gate).leave()
+        kept(gate).leave()
         between = len(names(directory))
         with UsageReporter(APP) as usage:
             usage.report()
@@ -295,7 +295,7 @@ def test_nothing_is_put_and_nothing_sent_where_the_mode_is_not_on(gate, director
 
 def test_a_test_run_leaves_what_waits_alone(gate, directory):
     """It sends nothing, and it is nobody's opt-out."""
-    parcel(gate).leave()
+    kept(gate).leave()
     with UsageReporter("myengine", endpoint="https://stats.example.org") as usage:
         usage.report()
 
@@ -308,7 +308,7 @@ def test_without_an_outbox_it_waits_in_memory(gate, directory, receiver):
     with open(os.path.join(directory, "usage_outbox"), "w"):
         pass
     receiver.reply = (503, {}, b"")
-    made = parcel(gate)
+    made = kept(gate)
     first = made.attempt()
     receiver.reply = ACCEPTS
 
@@ -317,7 +317,7 @@ def test_without_an_outbox_it_waits_in_memory(gate, directory, receiver):
 
 def test_a_report_is_kept_once(gate, directory):
     """However often it is asked for."""
-    made = parcel(gate)
+    made = kept(gate)
     made.keep()
     made.leave()
 
@@ -328,7 +328,7 @@ def test_a_report_is_kept_once(gate, directory):
 def test_it_waits_as_long_as_the_last_answer_asked(gate, receiver, reply, after):
     """Not at all before there was one, and not where it did not ask."""
     receiver.reply = reply
-    made = parcel(gate)
+    made = kept(gate)
     before = made.after
     made.attempt()
 
@@ -337,7 +337,7 @@ def test_it_waits_as_long_as_the_last_answer_asked(gate, receiver, reply, after)
 
 def test_nothing_of_others_is_sent_once_the_process_ends(gate, directory, receiver, monkeypatch):
     """It waits for a later run."""
-    made = parcel(gate)
+    made = kept(gate)
     made.leave()
     monkeypatch.setattr(Ending, "begun", True)
     send_waiting(gate, made.name)
@@ -369,7 +369,7 @@ def test_an_account_is_not_asked_for_its_home_to_forget_what_waits(monkeypatch):
 @pytest.mark.parametrize(("call", "sent"), [("read", 0), ("replace", 0), ("unlink", 1)])
 def test_a_disk_that_fails_while_others_are_sent_raises_nothing(gate, directory, receiver, monkeypatch, call, sent):
     """The entry can't be read, set aside or deleted: it is left as it is."""
-    made = parcel(gate)
+    made = kept(gate)
     made.leave()
     if call == "replace":
         spoil(directory, uuid="gone")

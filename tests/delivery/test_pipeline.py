@@ -5,7 +5,7 @@ from myengine_app import APP
 from opentelemetry import context, trace
 from opentelemetry.sdk.trace import TracerProvider
 
-from otel_usage.delivery.exporters.admission import AdmittingExporter
+from otel_usage.delivery.exporters.admission import AdmissionExporter
 from otel_usage.delivery.exporters.outcome import Outcome
 from otel_usage.delivery.pipeline import emit
 from otel_usage.delivery.sampler import ConsentSampler
@@ -34,7 +34,7 @@ def emitted():
 
     def run(sampler, facts):
         sender = Keeper()
-        exporter = AdmittingExporter(APP, sender, exact_time=True)
+        exporter = AdmissionExporter(APP, sender, exact_time=True)
         report = Report(APP, facts)
         emit(report, exporter, sampler)
         return report, exporter, sender

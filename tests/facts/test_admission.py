@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from myengine_app import APP
 
 from otel_usage import App, Fact
-from otel_usage.facts.admission import admit, admit_attributes, coarsen
+from otel_usage.facts.admission import admit, admit_attributes, admit_value
 from otel_usage.facts.report import Report
 
 LONG = "x" * 257
@@ -129,7 +129,7 @@ def test_only_declared_attributes_leave_and_only_in_their_place():
 )
 def test_a_value_leaves_in_the_form_that_its_row_declares(name, value, leaves):
     """Numbers have their step, strings their set or pattern; the rest is `other`, or stays."""
-    admitted, _ = coarsen(APP.attributes[name], value)
+    admitted, _ = admit_value(APP.attributes[name], value)
 
     assert (repr(admitted), type(admitted)) == (repr(leaves), type(leaves))
 
@@ -139,7 +139,7 @@ def test_a_pattern_that_is_no_regular_expression_costs_its_own_fact_alone(patter
     """The report leaves with `other` in its place, rather than not at all."""
     attribute = Fact("kind", str, pattern=pattern, why="x").attributes("myengine")[0]
 
-    assert coarsen(attribute, "a")[0] == "other"
+    assert admit_value(attribute, "a")[0] == "other"
 
 
 @pytest.mark.parametrize("step", [None, 0.01, 1.0])
@@ -147,14 +147,14 @@ def test_a_negative_zero_leaves_as_zero(step):
     """With a step and without: its sign would tell it from others."""
     attribute = Fact("share", float, step=step, why="x").attributes("myengine")[0]
 
-    assert [repr(coarsen(attribute, value)[0]) for value in (-0.0, 0.0)] == ["0.0", "0.0"]
+    assert [repr(admit_value(attribute, value)[0]) for value in (-0.0, 0.0)] == ["0.0", "0.0"]
 
 
 def test_a_number_of_too_many_steps_is_absent():
     """More than a double counts; it costs itself alone."""
     attribute = Fact("share", float, step=5e-324, why="x").attributes("myengine")[0]
 
-    assert coarsen(attribute, 1.0) == (None, "myengine.config.share is not from -1000000000 to 1000000000")
+    assert admit_value(attribute, 1.0) == (None, "myengine.config.share is not from -1000000000 to 1000000000")
 
 
 @pytest.mark.parametrize(
@@ -212,7 +212,7 @@ def test_a_number_of_too_many_steps_is_absent():
 )
 def test_a_version_loses_what_a_private_build_adds(version, leaves):
     """The public part stays, and a local part that is published."""
-    assert coarsen(APP.attributes["service.version"], version)[0] == leaves
+    assert admit_value(APP.attributes["service.version"], version)[0] == leaves
 
 
 VERSIONS = ["0.32.0", "0.32.0rc1", "0.32.1.dev5+g0a1b2c3d4.d20261101", "0.32.0+cu128", "1.0.0-rc.1", "2.10.0.dev20261101+cu128"]
@@ -226,7 +226,7 @@ STRINGS += [("otel_usage.gpu.runtime.version", text) for text in ("12.8", "6.4.4
 def test_no_word_leaves_in_a_version_or_a_platform(case, word, place, between):
     """Wherever it stands: it is cut, or all of the string is `other`."""
     name, text = case
-    left, _ = coarsen(APP.attributes[name], f"{text[:place]}{between}{word}{between}{text[place:]}")
+    left, _ = admit_value(APP.attributes[name], f"{text[:place]}{between}{word}{between}{text[place:]}")
 
     assert word not in left or word in text or left == "other"
 
@@ -235,7 +235,7 @@ def test_no_word_leaves_in_a_version_or_a_platform(case, word, place, between):
 def test_no_number_leaves_whole_in_a_version_or_a_platform(case, number, place, between):
     """None that could be an id: ten digits are cut, or all of the string is `other`."""
     name, text = case
-    left, _ = coarsen(APP.attributes[name], f"{text[:place]}{between}{number}{between}{text[place:]}")
+    left, _ = admit_value(APP.attributes[name], f"{text[:place]}{between}{number}{between}{text[place:]}")
 
     assert str(number) not in left
 
@@ -260,7 +260,7 @@ def test_no_number_leaves_whole_in_a_version_or_a_platform(case, number, place, 
 )
 def test_a_runtime_is_numbers_and_dots(version, leaves):
     """A tail is cut: a hash or a build number tells a machine from others."""
-    assert coarsen(APP.attributes["otel_usage.gpu.runtime.version"], version)[0] == leaves
+    assert admit_value(APP.attributes["otel_usage.gpu.runtime.version"], version)[0] == leaves
 
 
 @pytest.mark.parametrize(
@@ -308,7 +308,7 @@ def test_a_runtime_is_numbers_and_dots(version, leaves):
 )
 def test_a_kernel_keeps_its_version_and_a_published_flavour_only(platform, leaves):
     """A kernel's own name may be a company's or a person's."""
-    assert coarsen(APP.attributes["os.description"], platform)[0] == leaves
+    assert admit_value(APP.attributes["os.description"], platform)[0] == leaves
 
 
 @pytest.mark.parametrize(
@@ -325,7 +325,7 @@ def test_a_kernel_keeps_its_version_and_a_published_flavour_only(platform, leave
 )
 def test_a_name_inside_parentheses_is_checked_alone(value, leaves):
     """What wraps a private class is known, what is wrapped is not told."""
-    assert coarsen(CLASSES, value)[0] == leaves
+    assert admit_value(CLASSES, value)[0] == leaves
 
 
 def test_what_leaves_twice_leaves_the_same():
@@ -341,7 +341,7 @@ SCALARS = st.one_of(
     st.none(), st.booleans(), st.integers(), st.floats(), st.text(max_size=400), st.binary(max_size=5),
     st.lists(st.integers(), max_size=2), st.dictionaries(st.text(max_size=3), st.integers(), max_size=2),
 )  # fmt: skip
-KEYS = st.one_of(st.sampled_from(sorted(APP.rows)), st.text(string.ascii_letters + "_", min_size=1, max_size=9))
+KEYS = st.one_of(st.sampled_from(sorted(APP.facts_by_key)), st.text(string.ascii_letters + "_", min_size=1, max_size=9))
 
 
 @given(st.dictionaries(KEYS, SCALARS, max_size=30))
@@ -364,6 +364,6 @@ def test_nothing_undeclared_leaves_whatever_is_given(given_facts):
 @given(st.text(max_size=300))
 def test_a_string_leaves_as_declared_or_as_other(text):
     """For any string: what leaves an identifier's row is an identifier, or a wrapped one, or `other`."""
-    plain, _ = coarsen(App("myengine", facts=[Fact("kind", str, why="x")]).attributes["myengine.config.kind"], text)
+    plain, _ = admit_value(App("myengine", facts=[Fact("kind", str, why="x")]).attributes["myengine.config.kind"], text)
 
     assert plain is None or set(plain) <= set(string.ascii_letters + string.digits + "_.+-()")

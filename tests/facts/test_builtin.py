@@ -7,7 +7,7 @@ from myengine_app import APP as MYENGINE
 
 from otel_usage import App
 from otel_usage.detect import DETECTORS
-from otel_usage.facts.admission import admit, coarsen
+from otel_usage.facts.admission import admit, admit_value
 from otel_usage.facts.report import Report
 from otel_usage.integrations.vllm import APP as VLLM
 
@@ -74,9 +74,9 @@ def test_the_attributes_become_the_same_key_again(key, value):
     """The mapping table of the contract, the other way: only that key, with that value."""
     attributes = attributes_of(**{key: value})
     joined = {
-        name: fact.join(tuple(attributes.get(column.name) for column in APP.columns[name]))
-        for name, fact in APP.rows.items()
-        if APP.columns[name]
+        name: fact.join(tuple(attributes.get(column.name) for column in APP.attributes_of[name]))
+        for name, fact in APP.facts_by_key.items()
+        if APP.attributes_of[name]
     }
 
     assert {name: found for name, found in joined.items() if found is not None} == {key: value}
@@ -86,7 +86,7 @@ def test_the_attributes_become_the_same_key_again(key, value):
 def test_every_string_is_bounded_and_says_why_where_it_is_not(app):
     """A path with a name in it leaves no attribute as it is, but for free text, whose row says why it is that."""
     secret = "/home/ann/plans"
-    leaves = {name: coarsen(column, secret)[0] for name, column in app.attributes.items() if column.type is str}
+    leaves = {name: admit_value(column, secret)[0] for name, column in app.attributes.items() if column.type is str}
     free = {name: column.open for name, column in app.attributes.items() if column.open}
 
     assert {name for name, value in leaves.items() if value not in (None, "other")} == set(free)
@@ -121,7 +121,7 @@ def test_no_pattern_repeats_without_bound(app):
 
 def test_every_built_in_fact_has_a_reason_of_its_own():
     """A clause that an operator can read; no two facts have the same one."""
-    reasons = [fact.why for fact in APP.rows.values()]
+    reasons = [fact.why for fact in APP.facts_by_key.values()]
 
     assert [why for why in reasons if not 15 <= len(why) <= 100] == []
     assert sorted(set(reasons)) == sorted(reasons)

@@ -3,7 +3,7 @@
 import pytest
 
 from otel_usage import App, EnvironmentFact, Fact
-from otel_usage.facts.admission import coarsen
+from otel_usage.facts.admission import admit_value
 
 FACT = EnvironmentFact(
     "env_var_json",
@@ -42,7 +42,7 @@ def test_a_variable_that_is_a_number_has_bounds_too():
     """As any other number: what is out of them does not leave."""
     fact = EnvironmentFact("env_var_json", [Fact("PARTS", int, minimum=1, maximum=8, why="who splits")], why="who changes defaults")
     attributes = App("myengine", facts=[fact]).attributes
-    left = [coarsen(attributes["myengine.env.PARTS"], value)[0] for value in (0, 1, 8, 9)]
+    left = [admit_value(attributes["myengine.env.PARTS"], value)[0] for value in (0, 1, 8, 9)]
 
     assert left == [None, 1, 8, None]
 

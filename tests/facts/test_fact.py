@@ -6,7 +6,7 @@ import re
 import pytest
 
 from otel_usage import Fact
-from otel_usage.facts.admission import coarsen
+from otel_usage.facts.admission import admit_value
 from otel_usage.facts.fact import LOOK_ALIKE, UNSEEN
 
 BOUNDS = "minimum= must not be above maximum=, and both are finite and for numbers"
@@ -78,7 +78,7 @@ def test_what_a_collector_searches_for_is_what_the_client_refuses(text):
     free = Fact("note", str, open="x", why="x").attributes("myengine")[0]
 
     assert re.search(f"{LOOK_ALIKE}|{unseen}", text) is not None
-    assert coarsen(free, text)[0] == "other"
+    assert admit_value(free, text)[0] == "other"
 
 
 @pytest.mark.parametrize("text", ["any words, at all", "a (none) b", "Allgäu", "none", "rest", "other", "ü", "日本 1", "a  b", "price: $5"])
@@ -86,7 +86,7 @@ def test_free_text_is_free_otherwise(text):
     """A word of a reader's counts only where it is all of the text."""
     free = Fact("note", str, open="x", why="x").attributes("myengine")[0]
 
-    assert coarsen(free, text) == (text, None)
+    assert admit_value(free, text) == (text, None)
 
 
 def test_a_string_is_an_identifier_unless_it_is_declared_otherwise():

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from otel_usage import App
 from otel_usage.collector.count import GPUS as GPUS_COUNTED
-from otel_usage.facts.admission import coarsen
+from otel_usage.facts.admission import admit_value
 from otel_usage.facts.hardware import CPU, GPU
 
 ATTRIBUTES = App("myengine").attributes
@@ -459,20 +459,20 @@ ODD = ["", " ", "NVIDIA L4 ", " NVIDIA L4", "NVIDIA  L4", "NVIDIA\tL4", "NVIDIA 
 @pytest.mark.parametrize("name", CPUS)
 def test_a_real_processor_passes_unchanged(name):
     """Of each vendor, and of clouds that name their own."""
-    assert coarsen(CPU_NAME, name) == (name, None)
+    assert admit_value(CPU_NAME, name) == (name, None)
 
 
 @pytest.mark.parametrize("name", GPUS)
 def test_a_real_gpu_passes_unchanged(name):
     """Whole, a part of one, or a virtual one; by the driver's name or by vLLM's."""
-    assert coarsen(GPU_NAME, name) == (name, None)
+    assert admit_value(GPU_NAME, name) == (name, None)
 
 
 @pytest.mark.parametrize("attribute", [CPU_NAME, GPU_NAME], ids=["cpu", "gpu"])
 @pytest.mark.parametrize("name", [*PRIVATE, *ODD])
 def test_a_private_name_leaves_as_other(name, attribute):
     """A company's, a person's, a token, an id, a path, a serial number, or a real name with something added."""
-    assert coarsen(attribute, name)[0] == "other"
+    assert admit_value(attribute, name)[0] == "other"
 
 
 def test_each_subject_has_forms_of_its_own():
@@ -485,7 +485,7 @@ def test_each_subject_has_forms_of_its_own():
 @given(st.sampled_from(GPUS_COUNTED).flatmap(lambda form: st.from_regex(form, fullmatch=True)))
 def test_a_gpu_that_is_counted_by_its_name_is_one_whose_name_passes(name):
     """What Prometheus knows is a part of what leaves."""
-    assert coarsen(GPU_NAME, name) == (name, None)
+    assert admit_value(GPU_NAME, name) == (name, None)
 
 
 PUBLISHED = {word.lower() for name in [*CPUS, *GPUS] for word in re.findall("[A-Za-z]+", name)}
@@ -498,7 +498,7 @@ def test_a_word_more_makes_a_processor_other(name, word, place, between):
     assume(word.lower() not in PUBLISHED)
     private = f"{name[:place]}{between}{word}{between}{name[place:]}"
 
-    assert coarsen(CPU_NAME, private)[0] == "other"
+    assert admit_value(CPU_NAME, private)[0] == "other"
 
 
 @given(st.sampled_from(GPUS), WORDS, st.integers(0, 40), st.sampled_from(["", " ", "-"]))
@@ -507,7 +507,7 @@ def test_a_word_more_makes_a_gpu_other(name, word, place, between):
     assume(word.lower() not in PUBLISHED)
     private = f"{name[:place]}{between}{word}{between}{name[place:]}"
 
-    assert coarsen(GPU_NAME, private)[0] == "other"
+    assert admit_value(GPU_NAME, private)[0] == "other"
 
 
 @given(st.sampled_from([(CPU_NAME, name) for name in CPUS] + [(GPU_NAME, name) for name in GPUS]), st.integers(10**7, 10**18), st.integers(0, 60))
@@ -515,4 +515,4 @@ def test_no_number_can_hold_an_id(case, number, place):
     """Eight digits in a row pass nowhere."""
     attribute, name = case
 
-    assert coarsen(attribute, f"{name[:place]}{number}{name[place:]}")[0] == "other"
+    assert admit_value(attribute, f"{name[:place]}{number}{name[place:]}")[0] == "other"

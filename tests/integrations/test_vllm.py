@@ -198,7 +198,7 @@ def test_a_name_that_a_plugin_registered_leaves_as_other(key: str) -> None:
 @pytest.mark.parametrize("key", sorted(CLOSED))
 def test_every_name_that_vllm_publishes_leaves_unchanged(key: str) -> None:
     """A closed set holds each of its names once, and all of them pass."""
-    name = APP.rows[key].attributes("vllm")[0].name
+    name = APP.facts_by_key[key].attributes("vllm")[0].name
 
     left = [leaves(name, key, value) for value in CLOSED[key]]
 

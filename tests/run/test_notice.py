@@ -7,7 +7,7 @@ import pytest
 
 from otel_usage import App, UsageReporter
 from otel_usage.delivery.destination import resolve
-from otel_usage.delivery.pending_report import Parcel
+from otel_usage.delivery.pending_report import PendingReport
 from otel_usage.delivery.sending import Gate
 from otel_usage.facts.report import Report
 
@@ -53,7 +53,7 @@ def test_before_send_the_first_run_sends_nothing_that_waits_either(report, recei
     """What was left before, by hand for instance, goes out with the second run, flushed or not."""
     app = App("myengine", endpoint=receiver.url)
     gate = Gate(app, resolve(app, endpoint=receiver.url))
-    left = Parcel(Report(app, {}), gate.destinations[0], gate)
+    left = PendingReport(Report(app, {}), gate.destinations[0], gate)
     left.keep()
     left.leave()
     first = report(notice="before-send"), len(receiver.received)

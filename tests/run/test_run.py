@@ -10,7 +10,7 @@ from otel_usage.delivery import pending_report
 from otel_usage.delivery.destination import Destination
 from otel_usage.delivery.exporters.outcome import Outcome
 from otel_usage.delivery.outbox import waiting
-from otel_usage.delivery.pending_report import Parcel
+from otel_usage.delivery.pending_report import PendingReport
 from otel_usage.delivery.sending import Gate
 from otel_usage.facts.builtin import HEARTBEAT
 from otel_usage.facts.report import Report
@@ -148,7 +148,7 @@ def job(batch=0, *destinations, **more):
 def leave_earlier(count):
     """Leave so many reports in the outbox, as earlier runs do: 1, 2, 3, ..., the oldest first."""
     for number in range(1, count + 1):
-        made = Parcel(Report(APP, {"batch": number}), HERE, Gate(APP, (HERE,)))
+        made = PendingReport(Report(APP, {"batch": number}), HERE, Gate(APP, (HERE,)))
         made.keep()
         made.leave()
 

@@ -9,7 +9,7 @@ from otel_usage.system.file_names import (
     entry_name,
     entry_parts,
     is_number,
-    is_outboxs,
+    is_outbox_file,
     lock_name,
     lock_parts,
 )
@@ -29,7 +29,7 @@ def test_what_an_entry_is_called_can_be_read_back(time, inode, kind, run):
     parts = entry_parts(name)
 
     assert parts is not None
-    assert (parts[:3], is_outboxs(name)) == ((max(time, 0), inode, kind), True)
+    assert (parts[:3], is_outbox_file(name)) == ((max(time, 0), inode, kind), True)
     assert len(parts[3]) <= 64
     assert "/" not in name
 
@@ -43,7 +43,7 @@ def test_a_run_stands_in_a_name_without_what_a_name_can_not_have(run, part):
 @given(NAMES | NEARLY)
 def test_no_name_raises(name):
     """Anybody may have put a file there; what is none of ours is none."""
-    found = [entry_parts(name), lock_parts(name), is_outboxs(name) or None]
+    found = [entry_parts(name), lock_parts(name), is_outbox_file(name) or None]
     taken = [name for one in found if one is not None]
 
     assert [name for name in taken if not name.isascii() or "/" in name or "\0" in name] == []
@@ -56,13 +56,13 @@ def test_no_name_raises(name):
 )  # fmt: skip
 def test_what_is_nearly_one_of_ours_is_none(name):
     """By one part more, or another character."""
-    assert (entry_parts(name), is_outboxs(name)) == (None, False)
+    assert (entry_parts(name), is_outbox_file(name)) == (None, False)
 
 
 def test_drafts_entries_that_were_set_aside_and_locks_are_ours():
     """As they are made."""
-    assert is_outboxs(draft_name(1, 77, "0a1b2c3d"))
-    assert is_outboxs(entry_name(1, 5, "report", "u") + ".unreadable")
+    assert is_outbox_file(draft_name(1, 77, "0a1b2c3d"))
+    assert is_outbox_file(entry_name(1, 5, "report", "u") + ".unreadable")
     assert [lock_parts(lock_name(pid, start)) for pid, start in ((7, "123"), (7, ""))] == [(7, "123"), (7, "")]
     assert [lock_parts(name) for name in ("usage_run.x.1.lock", "usage_run.²³.1.lock", "usage_run.7.1", "usage_run.7.x.lock", "mine.7.1.lock")] == [None] * 5
 

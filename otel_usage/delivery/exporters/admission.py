@@ -66,7 +66,7 @@ class Sender(Protocol):
         """Close what is open."""
 
 
-class AdmittingExporter(SpanExporter):
+class AdmissionExporter(SpanExporter):
     """Hands what the table admits to a sender, and keeps the outcome.
 
     exact_time: see admit_span.

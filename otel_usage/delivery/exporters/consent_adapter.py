@@ -14,7 +14,7 @@ class StoppedError(Exception):
     """Consent was withdrawn while the connection was made; no byte of the request has left."""
 
 
-class AskingAdapter(HTTPAdapter):
+class ConsentAdapter(HTTPAdapter):
     """Connects as `requests` does, and asks before and after: TCP, a proxy's tunnel and TLS may each take seconds.
 
     allowed: asked. Raises StoppedError from `send` on a no.

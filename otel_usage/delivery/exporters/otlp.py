@@ -37,7 +37,7 @@ CODE = re.compile(r"StatusCode\.([A-Z_]+)")
 LOOK_AGAIN = 0.02
 
 
-class OperatorExporter:
+class OTLPSender:
     """One attempt a call by the stock exporter, silent, under the operator's settings.
 
     allowed: asked right before each attempt, and again during it. timeout: seconds for the attempt where the operator
@@ -120,7 +120,7 @@ class OperatorExporter:
         """Return a session that lets one request through, and ends the stock exporter's wait for the next."""
         import requests  # noqa: PLC0415 -- the exporter loads it too
 
-        from otel_usage.delivery.exporters.consent_adapter import AskingAdapter  # noqa: PLC0415 -- loads `requests` as well
+        from otel_usage.delivery.exporters.consent_adapter import ConsentAdapter  # noqa: PLC0415 -- loads `requests` as well
 
         exporter = self
 
@@ -141,7 +141,7 @@ class OperatorExporter:
 
         session = OneAttempt()
         for scheme in ("http://", "https://"):
-            session.mount(scheme, AskingAdapter(self._allowed))
+            session.mount(scheme, ConsentAdapter(self._allowed))
         return session
 
     def shutdown(self) -> None:

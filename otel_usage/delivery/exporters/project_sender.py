@@ -28,7 +28,7 @@ RETRYABLE = (429, 502, 503, 504)
 LONGEST_WAIT = 24 * 3600.0
 
 
-class SealedSender:
+class ProjectSender:
     """Sends one report a request and connection to a project's endpoint.
 
     allowed: asked right before anything leaves. timeout: seconds for the whole exchange.

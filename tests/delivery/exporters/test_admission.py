@@ -9,7 +9,7 @@ from opentelemetry.sdk.trace.export import SimpleSpanProcessor, SpanExportResult
 from opentelemetry.trace import Link, SpanContext, SpanKind, Status, StatusCode, TraceState
 
 from otel_usage import App, Fact
-from otel_usage.delivery.exporters.admission import AdmittingExporter, admit_span
+from otel_usage.delivery.exporters.admission import AdmissionExporter, admit_span
 from otel_usage.delivery.exporters.outcome import Outcome
 from otel_usage.facts.scope import __version__
 
@@ -74,7 +74,7 @@ def test_a_span_leaves_with_its_hour_unless_the_exact_time_may_leave():
 def test_a_span_of_another_name_does_not_leave(name):
     """The pipeline carries reports and heartbeats only."""
     sender = Keeper()
-    exporter = AdmittingExporter(APP, sender)
+    exporter = AdmissionExporter(APP, sender)
     result = exporter.export([poisoned(name)])
 
     assert (result, sender.spans, exporter.outcome.ok) == (SpanExportResult.SUCCESS, [], False)
@@ -83,7 +83,7 @@ def test_a_span_of_another_name_does_not_leave(name):
 def test_the_outcome_is_the_senders():
     """And closing closes the sender."""
     sender = Keeper()
-    exporter = AdmittingExporter(APP, sender)
+    exporter = AdmissionExporter(APP, sender)
     result = exporter.export([poisoned()])
     exporter.shutdown()
 
@@ -97,7 +97,7 @@ def test_a_report_over_32_kib_is_dropped():
     span = TracerProvider(resource=resource, shutdown_on_exit=False).get_tracer("x").start_span("otel_usage.report", context=Context())
     span.end()
     sender = Keeper()
-    exporter = AdmittingExporter(app, sender)
+    exporter = AdmissionExporter(app, sender)
     result = exporter.export([span])
 
     assert (result, sender.spans) == (SpanExportResult.FAILURE, [])
@@ -112,7 +112,7 @@ def test_a_sender_that_raises_is_a_failure_that_nobody_prints(caplog):
         def send(self, *_):
             raise LookupError
 
-    exporter = AdmittingExporter(APP, Broken())
+    exporter = AdmissionExporter(APP, Broken())
     provider = TracerProvider(shutdown_on_exit=False)
     provider.add_span_processor(SimpleSpanProcessor(exporter))
     provider.get_tracer("x").start_span("otel_usage.report", context=Context()).end()

@@ -13,7 +13,7 @@ from releases import OLDEST
 
 from otel_usage.consent import decide
 from otel_usage.delivery.destination import Destination, resolve
-from otel_usage.delivery.exporters.otlp import OperatorExporter
+from otel_usage.delivery.exporters.otlp import OTLPSender
 
 GREETING = b"\0\0\0\4\0\0\0\0\0"  # an empty frame of HTTP/2's settings
 EXPORT = b"opentelemetry.proto.collector.trace.v1.TraceService/Export"  # in the request's headers
@@ -27,7 +27,7 @@ def export():
         span = TracerProvider(resource=Resource({"a": "b"}), shutdown_on_exit=False).get_tracer("x").start_span("y")
         span.end()
         destination = destination or resolve(APP, endpoint=None)[0]
-        exporter = OperatorExporter(destination, allowed, timeout=timeout)
+        exporter = OTLPSender(destination, allowed, timeout=timeout)
         outcome = exporter.send([span], encode_spans([span]))
         exporter.shutdown()
         return outcome.ok, outcome.again, outcome.detail

@@ -12,7 +12,7 @@ from otel_usage.delivery.destination import Destination
 from otel_usage.delivery.exporters import project_sender
 from otel_usage.delivery.exporters.connection import ExchangeError
 from otel_usage.delivery.exporters.outcome import STOPPED
-from otel_usage.delivery.exporters.project_sender import SealedSender
+from otel_usage.delivery.exporters.project_sender import ProjectSender
 from otel_usage.facts.report import Report
 
 PROTOBUF = {"content-type": "application/x-protobuf"}
@@ -23,7 +23,7 @@ NOT_OTLP = "answered 200, but not as an OTLP receiver does"
 
 def sender(url, wire="otlp", allowed=lambda: True, *, by_operator=False):
     """Return a sender to a URL."""
-    return SealedSender(Destination("project", url, wire, by_operator=by_operator), allowed)
+    return ProjectSender(Destination("project", url, wire, by_operator=by_operator), allowed)
 
 
 def sent(receiver, reply, wire="otlp"):
