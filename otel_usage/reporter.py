@@ -8,12 +8,12 @@ import weakref
 
 from otel_usage.consent import OFF, ON, PYTEST
 from otel_usage.delivery.destination import resolve
+from otel_usage.delivery.gate import Gate
 from otel_usage.delivery.pending_report import forget_waiting
-from otel_usage.delivery.sending import Gate
 from otel_usage.facts.admission import admit
 from otel_usage.facts.app import CONTEXTS, App
-from otel_usage.facts.report import Report, about_run
-from otel_usage.run.job import Job, misfits
+from otel_usage.facts.report import Report, assemble, known_facts
+from otel_usage.run.job import Job
 from otel_usage.run.marker import claim, elect, is_marked, mark
 from otel_usage.run.notice import BEFORE_SEND, give_notice
 from otel_usage.run.run import Run
@@ -109,7 +109,7 @@ class UsageReporter:
             if (reports := captured.get(self.app.name)) is not None:
                 if force or not reports:
                     given.setdefault(self.app.version_key, self.app.version)
-                    reports.append(Report(self.app, self._admit(given, strict=True)).values)
+                    reports.append(assemble(self.app, self._known(given, strict=True), {}).values)
                 return
             self._start(given, force=force)
         except Exception as error:  # the host must not notice, whatever it is
@@ -133,10 +133,8 @@ class UsageReporter:
         if not is_main_interpreter():
             self._log("usage is not reported: %s", "this is a sub-interpreter")
             return
-        picked = (lambda: True) if force else self._is_picked
-        job = Job(
-            self._admit(given, strict=self._strict), frozenset(given), gate, picked=picked, may_leave=self._may_leave
-        )
+        picked = (lambda _: True) if force else self._is_picked
+        job = Job(self._known(given, strict=self._strict), gate, picked=picked, may_leave=self._may_leave)
         if force:
             mark(self.app.name)
         elif not claim(self.app.name):
@@ -149,26 +147,30 @@ class UsageReporter:
                 atexit.register(self._run.end)
             self._run.add(job)
 
-    def _is_picked(self) -> bool:
+    def _is_picked(self, gate: Gate) -> bool:
         """Tell, once the mark is set, whether this process reports: others may have been forked before it was."""
-        return (self._born == self._process and not self._forked) or elect(self.app.name, self._born)
+        return (self._born == self._process and not self._forked) or elect(gate.directory, self._born)
 
     def _may_leave(self, gate: Gate) -> bool:
         """Give the notice, and tell whether this run's reports may leave."""
         self._gave_notice = not give_notice(gate, self._logger) or self._gave_notice
         return not self._gave_notice or self._notice != BEFORE_SEND
 
-    def _admit(self, given: Mapping[str, object], *, strict: bool) -> dict[str, Scalar]:
-        admitted, problems = admit(self.app, {**about_run(self.app), **given})
+    def _known(self, given: Mapping[str, object], *, strict: bool) -> dict[str, Scalar | None]:
+        known, problems = known_facts(self.app, given)
         if strict:
-            problems += misfits(Report(self.app, admitted))
+            problems += assemble(self.app, known, {}).misfits()
+        self._drop(problems, strict=strict)
+        for problem in problems:
+            self._log("dropped: %s", problem)
+        return known
+
+    def _drop(self, problems: list[str], *, strict: bool) -> None:
+        """Count what was dropped. Raises ValueError if strict."""
         if problems and strict:
             message = f"usage of {self.app.name}: {'; '.join(problems)}"
             raise ValueError(message)
         self._dropped += len(problems)
-        for problem in problems:
-            self._log("dropped: %s", problem)
-        return admitted
 
     def set_runtime(self, **declared: object) -> None:
         """Say what the run has done so far, for its heartbeats: facts declared with on="heartbeat".
@@ -178,11 +180,8 @@ class UsageReporter:
         strict = self._strict or self.app.name in captured
         admitted, problems = admit(self.app, declared, on="heartbeat")
         if strict:
-            problems += misfits(Report(self.app, admitted))
-        if problems and strict:
-            message = f"usage of {self.app.name}: {'; '.join(problems)}"
-            raise ValueError(message)
-        self._dropped += len(problems)
+            problems += Report(self.app, admitted).misfits()
+        self._drop(problems, strict=strict)
         self._run.runtime.update(admitted)
 
     @property

@@ -209,15 +209,15 @@ def test_what_was_refused_for_good_is_not_sent_again(receiver, status):
 
 def test_an_opt_out_between_the_line_and_the_send_is_heeded(monkeypatch, receiver, home):
     """Consent is asked again right before each connection."""
-    from otel_usage.delivery import sending
+    from otel_usage.delivery import local_file
 
-    write = sending.append_line
+    write = local_file.append_line
 
     def write_and_opt_out(path, line, **more):
         write(path, line, **more)
         (home / ".config/myengine/do_not_track").touch()
 
-    monkeypatch.setattr(sending, "append_line", write_and_opt_out)
+    monkeypatch.setattr(local_file, "append_line", write_and_opt_out)
     usage = UsageReporter("myengine", endpoint=receiver.url)
     usage.report()
 
@@ -226,14 +226,14 @@ def test_an_opt_out_between_the_line_and_the_send_is_heeded(monkeypatch, receive
 
 def test_the_ledger_tells_the_last_delivery_without_the_servers_words(receiver, home):
     """For `status`: when, where to, and what became of it."""
-    from otel_usage.delivery.sending import last_delivery
+    from otel_usage.delivery.log import last_delivery
 
     receiver.reply = (400, {}, b"SECRET WORDS")
     usage = UsageReporter("myengine", endpoint=receiver.url)
-    before = last_delivery(usage.app)
+    before = last_delivery(str(home / ".config/myengine"))
     usage.report()
     usage.flush(10)
-    entry = last_delivery(usage.app)
+    entry = last_delivery(str(home / ".config/myengine"))
 
     assert (before, {**entry, "time": ""}) == (
         None,

@@ -10,7 +10,7 @@ import time
 import pytest
 
 from otel_usage.delivery import outbox
-from otel_usage.delivery.exporters.local_file import read_lines
+from otel_usage.system.private_files import read_lines
 
 FAULTS = """
 import errno, os, shutil, sys, threading
@@ -19,7 +19,7 @@ from otel_usage import UsageReporter
 CALLS = ("open", "write", "fstat", "mkdir", "stat", "lseek", "read", "replace", "unlink", "listdir", "close")
 ERRORS = ("ENOSPC", "EDQUOT", "EIO", "EROFS", "EACCES", "EPERM", "EMFILE", "ENFILE", "ESTALE", "EINTR", "EAGAIN", "ENOLCK",
           "ELOOP", "ENOMEM", "EFBIG")
-FILES = (otel_usage.system.directory.__file__, otel_usage.delivery.exporters.local_file.__file__, otel_usage.delivery.outbox.__file__)
+FILES = (otel_usage.system.directory.__file__, otel_usage.system.private_files.__file__, otel_usage.delivery.outbox.__file__)
 fault = [None, 0]
 raised = set()
 def failing(name):
@@ -67,7 +67,7 @@ def test_whatever_call_of_the_file_and_the_outbox_fails_the_report_is_sent(run_p
 MOST_KEPT = 2**28
 WRITE = """
 import sys
-from otel_usage.delivery.exporters.local_file import append_line
+from otel_usage.system.private_files import append_line
 number = 0
 while True:
     text = f'{{"id": "{sys.argv[2]}-{number}", "pad": "{"x" * int(sys.argv[3])}"}}'

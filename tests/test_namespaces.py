@@ -32,7 +32,7 @@ for _ in range(2):
     ours, theirs = os.pipe(), os.pipe()
     if os.fork() == 0:
         os.read(ours[0], 1)
-        os.write(theirs[1], b"%d" % elect("myengine", parent))
+        os.write(theirs[1], b"%d" % elect(os.path.expanduser("~/.config/myengine"), parent))
         os.read(ours[0], 1)  # it lives on, as a worker does
         os._exit(0)
     turns.append((ours[1], theirs[0]))

@@ -9,9 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from otel_usage.consent import config_directory
 from otel_usage.delivery import destination
-from otel_usage.delivery.sending import Gate
+from otel_usage.delivery.gate import Gate
 from otel_usage.facts import registry
 
 if TYPE_CHECKING:
@@ -47,7 +46,7 @@ class Context:
     @property
     def directory(self) -> str:
         """The directory that the app writes to. Raises click.ClickException where there is none."""
-        directory = config_directory(self.app.name)
+        directory = self.gate.directory
         if directory is None:
             message = "there is no directory to write to: set HOME to an absolute path"
             raise click.ClickException(message)

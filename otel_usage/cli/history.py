@@ -10,8 +10,8 @@ import click
 
 from otel_usage.cli.common import Context, as_json, pass_context, print_json, print_table, printable
 from otel_usage.cli.settings import forget as delete
-from otel_usage.delivery.exporters.local_file import read_objects
-from otel_usage.delivery.sending import local_file
+from otel_usage.delivery.local_file import local_file
+from otel_usage.system.private_files import read_objects
 
 if TYPE_CHECKING:
     from otel_usage.facts.app import App
@@ -31,7 +31,7 @@ def show(context: Context, count: int, *, json_: bool) -> None:
       otel-usage show -n 3
     """
     app = context.app
-    path = local_file(app)
+    path = local_file(context.gate.directory)
     entries = _entries(path)[-count:]
     if json_:
         print_json(entries)

@@ -15,11 +15,12 @@ from otel_usage.cli.common import Context, as_json, because, pass_context, print
 from otel_usage.cli.table import OTLP_ONLY
 from otel_usage.consent import LOCAL, OFF, ON
 from otel_usage.delivery.exporters.outcome import STOPPED
+from otel_usage.delivery.local_file import local_file, record
 from otel_usage.delivery.pending_report import PendingReport
-from otel_usage.delivery.sending import assign, local_file, write
+from otel_usage.delivery.sending import assign
 from otel_usage.detect import Detection
-from otel_usage.facts.admission import admit, admit_attributes
-from otel_usage.facts.report import Report, about_run
+from otel_usage.facts.admission import admit_attributes
+from otel_usage.facts.report import Report, assemble, known_facts
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
     from otel_usage.consent import Decision
     from otel_usage.delivery.destination import Destination
     from otel_usage.delivery.exporters.outcome import Outcome
-    from otel_usage.delivery.sending import Gate
+    from otel_usage.delivery.gate import Gate
     from otel_usage.facts.app import App
     from otel_usage.facts.fact import Fact, Scalar
 
@@ -59,19 +60,19 @@ def report(context: Context, settings: tuple[str, ...], *, json_: bool) -> int:
     """
     start = time.monotonic()
     app, gate = context.app, context.gate
-    given = _given(app, settings)
+    known = _known(app, settings)
     decision = gate.decide()
     if decision.mode == OFF:
-        return _say_off(app, decision, json_=json_)
-    made = _make(app, given)
-    written = write(made, gate)
-    pairs = assign(made, gate, written=written) if decision.mode == ON else []
+        return _say_off(context, decision, json_=json_)
+    made = _make(app, known)
+    recorded = record(made, gate)
+    pairs = assign(made, gate, recorded=recorded) if decision.mode == ON else []
     deliveries = _deliver(pairs, gate, start + PATIENCE)
     if json_:
-        print_json(_as_json(app, decision, made.line, deliveries))
+        print_json(_as_json(context, decision, made.line, deliveries))
     else:
-        _say(app, decision, made.line, deliveries, written=written)
-    return int(not written or not all(outcome.ok for _, outcome in deliveries))
+        _say(context, decision, made.line, deliveries, recorded=recorded)
+    return int(not recorded or not all(outcome.ok for _, outcome in deliveries))
 
 
 @click.command()
@@ -89,7 +90,7 @@ def preview(context: Context, settings: tuple[str, ...], form: str) -> None:
       otel-usage preview --format otlp
     """
     app = context.app
-    made = _make(app, _given(app, settings))
+    made = _make(app, _known(app, settings))
     if form == "json":
         click.echo(made.line)
     elif form == "otlp":
@@ -104,7 +105,7 @@ def preview(context: Context, settings: tuple[str, ...], form: str) -> None:
         click.echo(f"Nothing of this would be {missing}: {reason}.", err=True)
 
 
-def _given(app: App, settings: tuple[str, ...]) -> dict[str, object]:
+def _known(app: App, settings: tuple[str, ...]) -> dict[str, Scalar | None]:
     """Read KEY=VALUE by the declared types; raises click.UsageError."""
     given: dict[str, object] = {}
     for setting in settings:
@@ -122,11 +123,11 @@ def _given(app: App, settings: tuple[str, ...]) -> dict[str, object]:
             message = f"--set {printable(key)}: {app.name} declares no such fact; the nearest are {', '.join(nearest)}"
             raise click.UsageError(message)
         given[key] = _value(fact, text)
-    _, problems = admit(app, given)
+    known, problems = known_facts(app, given)
     if problems:
         message = f"--set: {printable('; '.join(problems))}"
         raise click.UsageError(message)
-    return given
+    return known
 
 
 def _value(fact: Fact, text: str) -> object:
@@ -140,10 +141,9 @@ def _value(fact: Fact, text: str) -> object:
         raise click.UsageError(message) from None
 
 
-def _make(app: App, given: dict[str, object]) -> Report:
-    """Make a report of this machine and of what was given, which wins over the detectors."""
-    facts, _ = admit(app, {app.version_key: app.version, **about_run(app), **Detection().facts(), **given})
-    return Report(app, facts)
+def _make(app: App, known: dict[str, Scalar | None]) -> Report:
+    """Make a report of this machine and of what is known."""
+    return assemble(app, known, Detection(known=frozenset(known)).facts())
 
 
 def _deliver(pairs: list[tuple[Report, Destination]], gate: Gate, until: float) -> list[tuple[Destination, Outcome]]:
@@ -166,22 +166,22 @@ def _deliver(pairs: list[tuple[Report, Destination]], gate: Gate, until: float) 
     return [(to, outcomes[to]) for _, to in pairs]
 
 
-def _say_off(app: App, decision: Decision, *, json_: bool) -> int:
+def _say_off(context: Context, decision: Decision, *, json_: bool) -> int:
     if json_:
-        print_json(_as_json(app, decision, None, []))
-    click.echo(f"{app.name} reports are off, {because(decision)}: nothing was recorded or sent.", err=json_)
+        print_json(_as_json(context, decision, None, []))
+    click.echo(f"{context.app.name} reports are off, {because(decision)}: nothing was recorded or sent.", err=json_)
     return 1
 
 
 def _as_json(
-    app: App, decision: Decision, line: str | None, deliveries: list[tuple[Destination, Outcome]]
+    context: Context, decision: Decision, line: str | None, deliveries: list[tuple[Destination, Outcome]]
 ) -> dict[str, object]:
     return {
-        "app": app.name,
+        "app": context.app.name,
         "mode": decision.mode,
         "decided_by": decision.decided_by,
         "line": line,
-        "path": local_file(app),
+        "path": local_file(context.gate.directory),
         "deliveries": [
             {"destination": to.kind, "endpoint": to.endpoint, "ok": outcome.ok, "detail": outcome.detail}
             for to, outcome in deliveries
@@ -190,13 +190,13 @@ def _as_json(
 
 
 def _say(
-    app: App, decision: Decision, line: str, deliveries: list[tuple[Destination, Outcome]], *, written: bool
+    context: Context, decision: Decision, line: str, deliveries: list[tuple[Destination, Outcome]], *, recorded: bool
 ) -> None:
     click.echo(line)
     click.echo()
     click.echo(f"mode      {decision.mode}, {because(decision)}")
-    path = printable(local_file(app) or "a directory that there is not")
-    click.echo(f"recorded  in {path}" if written else f"recorded  NOT: {path} can't be written")
+    path = printable(local_file(context.gate.directory) or "a directory that there is not")
+    click.echo(f"recorded  in {path}" if recorded else f"recorded  NOT: {path} can't be written")
     for to, outcome in deliveries:
         later = "; a later run tries again" if outcome.again else ""
         click.echo(f"sent      to {printable(to.endpoint)}: {printable(outcome.detail)}{later}")

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import errno
 import os
 import time
 
 from otel_usage.consent import LOCAL, MODE_FILE, OFF, ON, OPT_OUT_FILE
-from otel_usage.delivery import outbox
-from otel_usage.delivery.exporters.local_file import FILE, OLD
-from otel_usage.delivery.sending import LEDGER
+from otel_usage.delivery import log, outbox
+from otel_usage.delivery.local_file import FILE
 from otel_usage.system.directory import CREATE, READ, SAFELY, Directory
 from otel_usage.system.file_names import DRAFT
+from otel_usage.system.private_files import OLD, replace, write_whole
 
 MARK = "written by otel-usage off; otel-usage on removes it\n"
 
@@ -63,7 +62,7 @@ def _create_opt_out(folder: Directory) -> str | None:
     """Create do_not_track and mark it; return why it has no mark: a full disk takes an empty file, which is enough."""
     file = folder.open_file(OPT_OUT_FILE, CREATE)
     try:
-        _write_whole(file, MARK.encode())
+        write_whole(file, MARK.encode())
     except OSError as error:
         return error.strerror
     finally:
@@ -86,7 +85,7 @@ def forget(directory: str) -> list[str]:
     except (FileNotFoundError, NotADirectoryError):
         return []
     with folder:
-        for name in (FILE, FILE + OLD, LEDGER, LEDGER + OLD):
+        for name in (FILE, FILE + OLD, log.FILE, log.FILE + OLD):
             try:
                 folder.unlink(name)
                 gone.append(os.path.join(directory, name))
@@ -114,25 +113,11 @@ def _write_mode(folder: Directory, mode: str) -> str:
     """Write usage_mode, whole or not at all, and say so. Raises OSError where that fails."""
     data = f"{mode}\n".encode()
     try:
-        _replace(folder, MODE_FILE, data)
+        replace(folder, MODE_FILE, f"{MODE_FILE}.{os.urandom(4).hex()}{DRAFT}", data)
     except OSError:
         if mode not in (OFF, LOCAL) or not _overwrite(folder, MODE_FILE, data):
             raise
     return f"wrote {mode} to {os.path.join(folder.path, MODE_FILE)}"
-
-
-def _replace(folder: Directory, name: str, data: bytes) -> None:
-    draft = f"{name}.{os.urandom(4).hex()}{DRAFT}"
-    with folder.named(name):
-        file = folder.open_file(draft, CREATE)
-        try:
-            _write_whole(file, data)
-            folder.replace(draft, name)
-        except BaseException:
-            folder.unlink(draft)
-            raise
-        finally:
-            os.close(file)
 
 
 def _overwrite(folder: Directory, name: str, data: bytes) -> bool:
@@ -142,15 +127,10 @@ def _overwrite(folder: Directory, name: str, data: bytes) -> bool:
     except OSError:
         return False
     try:
-        _write_whole(file, data)
+        write_whole(file, data)
         os.ftruncate(file, len(data))
     except OSError:
         return False
     finally:
         os.close(file)
     return True
-
-
-def _write_whole(file: int, data: bytes) -> None:
-    if os.write(file, data) != len(data):
-        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))

@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING
 import click
 
 from otel_usage.cli.common import Context, as_json, because, pass_context, print_json, print_table, printable
-from otel_usage.consent import config_directory, signals
+from otel_usage.consent import signals
 from otel_usage.delivery import outbox
-from otel_usage.delivery.sending import last_delivery, local_file
+from otel_usage.delivery.local_file import local_file
+from otel_usage.delivery.log import last_delivery
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -32,8 +33,8 @@ def status(context: Context, *, json_: bool) -> None:
     app, gate = context.app, context.gate
     decision = gate.decide()
     found = list(signals(app.name, os.environ, loopback=gate.loopback))
-    queue = _outbox(config_directory(app.name))
-    last = last_delivery(app)
+    queue = _outbox(gate.directory)
+    last = last_delivery(gate.directory)
     warnings = app.warnings(os.environ)
     if json_:
         print_json({
@@ -44,7 +45,7 @@ def status(context: Context, *, json_: bool) -> None:
             "destinations": [
                 {"destination": to.kind, "endpoint": to.endpoint, "wire": to.wire} for to in gate.destinations
             ],
-            "file": local_file(app),
+            "file": local_file(gate.directory),
             "outbox": queue,
             "last_delivery": last,
             "warnings": warnings,
@@ -55,7 +56,7 @@ def status(context: Context, *, json_: bool) -> None:
     print_table("Signals; any off wins, then any local", ("signal", "value", "means"), rows)
     places = [f"{printable(to.endpoint)} ({to.kind}, {printable(to.wire)})" for to in gate.destinations]
     click.echo(f"\ndestinations   {', '.join(places) or 'none'}")
-    click.echo(f"local file     {printable(local_file(app) or 'none')}")
+    click.echo(f"local file     {printable(local_file(gate.directory) or 'none')}")
     waiting = f"{queue['count']} unsent, {queue['bytes']} bytes, the oldest of {queue['oldest']}"
     click.echo(f"waiting        {waiting if queue['count'] else 'nothing'}")
     click.echo(f"last delivery  {_in_words(last)}")

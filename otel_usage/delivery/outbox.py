@@ -17,9 +17,9 @@ import os
 import stat
 import time
 
-from otel_usage.delivery.exporters.local_file import try_lock
 from otel_usage.system.directory import CREATE, RELATIVE, SAFELY, Directory
 from otel_usage.system.file_names import ASIDE, draft_name, entry_name, entry_parts, is_outbox_file, plain
+from otel_usage.system.private_files import try_lock, write_whole
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -80,6 +80,8 @@ def put(directory: str, values: Mapping[str, object], *, collected: int, kind: s
     import json  # noqa: PLC0415 -- only where something is sent
 
     data = json.dumps(values).encode("ascii")
+    if len(data) > LARGEST:
+        raise OSError(errno.ENOSPC, "the entry does not fit: it is larger than 64 KiB")
     folder = _open_folder(directory, create=True)
     try:
         if kind == "heartbeat":
@@ -98,7 +100,7 @@ def _write(  # noqa: PLR0913, PLR0917 -- what `put` is given
     file = folder.open_file(first, CREATE)
     try:
         try_lock(file)
-        _write_whole(file, data)
+        write_whole(file, data)
         name = entry_name(collected, os.fstat(file).st_ino, kind, run)
         folder.replace(first, name)
     except BaseException:
@@ -106,11 +108,6 @@ def _write(  # noqa: PLR0913, PLR0917 -- what `put` is given
         folder.unlink(first)
         raise
     return Entry(name, values, folder, file)
-
-
-def _write_whole(file: int, data: bytes) -> None:
-    if len(data) > LARGEST or os.write(file, data) != len(data):
-        raise OSError(errno.ENOSPC, "the entry does not fit")
 
 
 def claim(directory: str, name: str) -> Entry | None:

@@ -6,7 +6,8 @@ import time
 
 from otel_usage.consent import config_directory
 from otel_usage.delivery import outbox
-from otel_usage.delivery.sending import LIMIT, NANO, send
+from otel_usage.delivery.gate import NANO
+from otel_usage.delivery.sending import LIMIT, send
 from otel_usage.facts.admission import admit
 from otel_usage.facts.builtin import HEARTBEAT, REPORT
 from otel_usage.facts.report import Report
@@ -16,8 +17,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from otel_usage.delivery.destination import Destination
     from otel_usage.delivery.exporters.outcome import Outcome
+    from otel_usage.delivery.gate import Gate
     from otel_usage.delivery.outbox import Entry
-    from otel_usage.delivery.sending import Gate
     from otel_usage.facts.app import App
 
 # No fact's key has a dot, so these stand beside the facts in one flat object.
@@ -45,7 +46,7 @@ class PendingReport:
 
     def keep(self) -> None:
         """Put it into the outbox, claimed, unless it is there; a disk that can't take it is no reason not to send."""
-        directory = config_directory(self.report.app.name)
+        directory = self._gate.directory
         if self._entry is not None or directory is None or not self._gate.may_send():
             return
         facts = self.report.facts
@@ -75,8 +76,7 @@ class PendingReport:
         """
         entry, self._entry = self._entry, None
         if entry is None and self.name is not None:
-            directory = config_directory(self.report.app.name)
-            entry = _claimed(directory, self.name) if directory else None
+            entry = _claimed(self._gate.directory, self.name)
             if entry is None:
                 return True
         outcome = send(self.report, self.destination, self._gate, limit=limit, timeout=timeout)
@@ -94,8 +94,7 @@ class PendingReport:
 
 def waiting(gate: Gate) -> list[str]:
     """Return the names of what waits in the outbox, oldest first."""
-    directory = config_directory(gate.app.name)
-    return [] if directory is None else outbox.waiting(directory)
+    return [] if gate.directory is None else outbox.waiting(gate.directory)
 
 
 def forget_waiting(app: App) -> None:
@@ -107,8 +106,7 @@ def forget_waiting(app: App) -> None:
 
 def send_waiting(gate: Gate, name: str) -> None:
     """Send what another run left, if it may be sent; what must not be is deleted unsent."""
-    directory = config_directory(gate.app.name)
-    entry = _claimed(directory, name) if directory and not Ending.begun else None
+    entry = None if Ending.begun else _claimed(gate.directory, name)
     if entry is None:
         return
     try:
@@ -148,9 +146,9 @@ def _id(text: object, digits: int) -> int:
     return found
 
 
-def _claimed(directory: str, name: str) -> Entry | None:
+def _claimed(directory: str | None, name: str) -> Entry | None:
     try:
-        return outbox.claim(directory, name)
+        return None if directory is None else outbox.claim(directory, name)
     except OSError:
         return None
 

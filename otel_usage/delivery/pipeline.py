@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from opentelemetry.context import Context
 from opentelemetry.metrics import NoOpMeterProvider
+from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import SpanLimits, Tracer
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.id_generator import IdGenerator
@@ -20,7 +21,6 @@ from opentelemetry.trace import SpanKind
 from otel_usage.delivery.exporters.admission import AdmissionExporter
 from otel_usage.delivery.exporters.otlp import OTLPSender
 from otel_usage.delivery.exporters.project_sender import ProjectSender
-from otel_usage.delivery.resource import resource_of
 from otel_usage.delivery.sampler import ConsentSampler
 from otel_usage.facts.builtin import SCHEMA_URL, SCOPE
 from otel_usage.facts.scope import __version__
@@ -84,6 +84,11 @@ def emit(report: Report, exporter: AdmissionExporter, sampler: Sampler) -> None:
         )
         span.end(end_time=int(report.facts["log_time"]))
         processor.shutdown()
+
+
+def resource_of(report: Report) -> Resource:
+    """Return the resource of a report; not by `Resource.create`, which asks the environment and its detectors."""
+    return Resource(report.attributes("resource"), SCHEMA_URL)
 
 
 class _Ids(IdGenerator):

@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import time
 
+from otel_usage.facts.admission import admit, admit_attributes
 from otel_usage.facts.builtin import REPORT, SERVICE_NAME, UNKNOWN_CONTEXT
 
 TYPE_CHECKING = False
@@ -55,8 +56,13 @@ class Report:
 
         return json.dumps(self.values, allow_nan=False)
 
+    def misfits(self) -> list[str]:
+        """Say which values will not leave, or leave as `other`."""
+        places = ("resource", "span")
+        return [problem for place in places for problem in admit_attributes(self.app, self.attributes(place), place)[1]]
+
     def attributes(self, place: str) -> dict[str, Scalar]:
-        """Return the attributes of the resource or the span that the facts become, not yet made coarse.
+        """Return the attributes of the resource or the span that the facts become, before rounding.
 
         In the table's order, whatever the app's: where two facts become one attribute, the later row wins.
         """
@@ -68,6 +74,23 @@ class Report:
                 if part is not None and attribute.place == place:
                     found[attribute.name] = part
         return found
+
+
+def known_facts(app: App, given: Mapping[str, object]) -> tuple[dict[str, Scalar | None], list[str]]:
+    """Return what is known when a report is asked for: what the environment says of the run, and what is given.
+
+    Returns:
+        The facts by key, and what was wrong with the others. A given key whose value is unknown or wrong is None:
+        no detector fills it in.
+    """
+    admitted, problems = admit(app, {**about_run(app), **given})
+    return {**dict.fromkeys(key for key in given if key in app.facts_by_key), **admitted}, problems
+
+
+def assemble(app: App, known: Mapping[str, Scalar | None], detected: Mapping[str, object]) -> Report:
+    """Return the report of what is known and of what the detectors found, of which the former wins."""
+    facts, _ = admit(app, {app.version_key: app.version, **detected, **known})
+    return Report(app, facts)
 
 
 def about_run(app: App, environ: Mapping[str, str] | None = None) -> dict[str, Scalar]:

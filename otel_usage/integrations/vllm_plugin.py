@@ -20,8 +20,8 @@ from contextvars import ContextVar
 
 from otel_usage.consent import OFF, ON, decide, since
 from otel_usage.delivery.destination import resolve
+from otel_usage.delivery.gate import Gate
 from otel_usage.delivery.pending_report import forget_waiting
-from otel_usage.delivery.sending import Gate
 from otel_usage.reporter import UsageReporter
 from otel_usage.run.marker import is_marked, mark, variable
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import math
 
+from otel_usage.delivery.local_file import record
 from otel_usage.delivery.pending_report import PendingReport
-from otel_usage.delivery.sending import write
 from otel_usage.facts.builtin import HEARTBEAT
 from otel_usage.facts.report import Report
 from otel_usage.system.threads import now
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from otel_usage.delivery.destination import Destination
-    from otel_usage.delivery.sending import Gate
+    from otel_usage.delivery.gate import Gate
     from otel_usage.facts.fact import Scalar
 
 MOST_SKIPPED = 6
@@ -57,7 +57,7 @@ class Heartbeat:
         self.beats += 1
         uptime = max(int(self._clock() - self._start), 0)
         made = [(self._made(report, {**runtime, "uptime": uptime}), destination) for report, destination in self._pairs]
-        write(made[0][0], self._gate)
+        record(made[0][0], self._gate)
         for report, destination in made:
             if destination is not None and (final or self._is_turn(destination)) and self._gate.may_send():
                 self._send(PendingReport(report, destination, self._gate), final=final)

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import threading
 
+from otel_usage.delivery.local_file import record
 from otel_usage.delivery.pending_report import PendingReport
-from otel_usage.delivery.sending import assign, write
-from otel_usage.facts.admission import admit, admit_attributes
-from otel_usage.facts.report import Report
+from otel_usage.delivery.sending import assign
+from otel_usage.facts.report import assemble
 from otel_usage.system.threads import Ending
 from otel_usage.system.worker import jitter
 
@@ -16,9 +16,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from otel_usage.delivery.destination import Destination
-    from otel_usage.delivery.sending import Gate
+    from otel_usage.delivery.gate import Gate
     from otel_usage.detect import Detection
     from otel_usage.facts.fact import Scalar
+    from otel_usage.facts.report import Report
 
 FIRST_PAUSE = 30.0
 LONGEST_PAUSE = 3600.0
@@ -27,24 +28,23 @@ LONGEST_PAUSE = 3600.0
 class Job:
     """One report, run by the reporter's thread.
 
-    given: what the app passed, admitted. keys: what it passed at all, which no detector may fill in.
+    known: what is known when it is asked for, see facts.report.known_facts.
     gate: the consent and the destinations that hold for it. picked: tells whether this process reports at all.
     may_leave: asked once, before the first attempt to send, whether anything of this run leaves.
     """
 
-    __slots__ = ("_detection", "_given", "_hurried", "_keys", "_leaves", "_may_leave", "_pending", "_picked",
+    __slots__ = ("_detection", "_hurried", "_known", "_leaves", "_may_leave", "_pending", "_picked",
                  "attempted", "attempts", "gate", "line_ok", "misfits", "pairs", "report", "written")  # fmt: skip
 
     def __init__(
         self,
-        given: dict[str, Scalar],
-        keys: frozenset[str],
+        known: dict[str, Scalar | None],
         gate: Gate,
         *,
-        picked: Callable[[], bool],
+        picked: Callable[[Gate], bool],
         may_leave: Callable[[Gate], bool],
     ) -> None:
-        self._given, self._keys, self.gate, self._picked, self._may_leave = given, keys, gate, picked, may_leave
+        self._known, self.gate, self._picked, self._may_leave = known, gate, picked, may_leave
         self._detection: Detection | None = None
         self._hurried = self._leaves = False
         self._pending: list[PendingReport] = []
@@ -87,17 +87,17 @@ class Job:
             from otel_usage.system.host_state import reserve_standard_streams  # noqa: PLC0415 -- loads `warnings`
 
             reserve_standard_streams()
-            if not self.gate.may_record() or not self._picked():
+            if not self.gate.may_record() or not self._picked(self.gate):
                 self.line_ok = True
                 self.written.set()
                 return
-            self.report = Report(self.gate.app, self._facts())
-            written = write(self.report, self.gate)
-            self.line_ok = written or not self.gate.may_record()
+            self.report = assemble(self.gate.app, self._known, self._detected())
+            recorded = record(self.report, self.gate)
+            self.line_ok = recorded or not self.gate.may_record()
             self.written.set()
-            self.misfits = len(misfits(self.report))
+            self.misfits = len(self.report.misfits())
             if self.gate.destinations and self.gate.may_send() and self._may_leave(self.gate):
-                self.pairs = assign(self.report, self.gate, written=written)
+                self.pairs = assign(self.report, self.gate, recorded=recorded)
             self._pending = [PendingReport(*pair, self.gate) for pair in self.pairs]
             for pending in self._pending:
                 pending.keep()
@@ -119,23 +119,12 @@ class Job:
         pause = min(FIRST_PAUSE * 2.0 ** min(self.attempts - 1, 10), LONGEST_PAUSE)
         return max([jitter(pause / 2, pause * 1.5), *(pending.after for pending in self._pending)])
 
-    def _facts(self) -> dict[str, Scalar]:
-        """Detect what was not given, as it stands at the time of the call."""
-        self._detection = _detection(self._keys)
+    def _detected(self) -> dict[str, Scalar]:
+        """Return what the detectors find of what is not known."""
+        self._detection = _detection(frozenset(self._known))
         if self._hurried:
             self._detection.hurry()
-        app = self.gate.app
-        detected, _ = admit(app, {app.version_key: app.version, **self._detection.facts()})
-        return {**{key: value for key, value in detected.items() if key not in self._keys}, **self._given}
-
-
-def misfits(report: Report) -> list[str]:
-    """Say what will not leave, or leave as `other`."""
-    return [
-        problem
-        for place in ("resource", "span")
-        for problem in admit_attributes(report.app, report.attributes(place), place)[1]
-    ]
+        return self._detection.facts()
 
 
 def _detection(known: frozenset[str]) -> Detection:

@@ -8,11 +8,10 @@ from __future__ import annotations
 
 import os
 
-from otel_usage.consent import config_directory
-from otel_usage.delivery.exporters.local_file import try_lock
 from otel_usage.facts.app import is_name
 from otel_usage.system.directory import APPEND, READ, Directory
 from otel_usage.system.file_names import is_number, lock_name, lock_parts
+from otel_usage.system.private_files import try_lock
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -99,13 +98,12 @@ def suppress(app: str, *, by: str) -> None:
     os.environ[f"OTEL_USAGE_SUPPRESSED_{app.upper()}"] = by
 
 
-def elect(app: str, parent: int) -> bool:
+def elect(directory: str | None, parent: int) -> bool:
     """Of the children that a process forked before any of them reported, pick this one or not.
 
     parent: the process that they come from. The lock of the one that is picked is held until it ends, so that its
     replacement may report again; where no lock can be had, each reports.
     """
-    directory = config_directory(app)
     if directory is None:
         return True
     try:

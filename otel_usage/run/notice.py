@@ -5,14 +5,14 @@ from __future__ import annotations
 import os
 import time
 
-from otel_usage.consent import config_directory
-from otel_usage.system.directory import CREATE, Directory
+from otel_usage.system.directory import Directory
+from otel_usage.system.private_files import create
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from logging import Logger
 
-    from otel_usage.delivery.sending import Gate
+    from otel_usage.delivery.gate import Gate
 
 FILE = "usage_notice"
 BEFORE_SEND = "before-send"
@@ -28,9 +28,8 @@ def give_notice(gate: Gate, logger: Logger | None) -> bool:
     It is one line at level INFO on the adopter's logger, else on `otel_usage`. Where it can't be recorded, it is given
     again by the next run.
     """
-    directory = config_directory(gate.app.name)
-    path = None if directory is None else os.path.join(directory, FILE)
-    if path is not None and os.path.lexists(path):
+    directory = gate.directory
+    if directory is not None and os.path.lexists(os.path.join(directory, FILE)):
         return True
     import logging  # noqa: PLC0415 -- once on a machine
 
@@ -40,21 +39,14 @@ def give_notice(gate: Gate, logger: Logger | None) -> bool:
         (logger or logging.getLogger("otel_usage")).info(TEXT, name, places, name, name)
     except Exception:  # noqa: BLE001 -- a handler or filter of the host's that raises: nobody was told
         return False
-    if path is not None:
-        _record(path)
+    if directory is not None:
+        _record(directory)
     return False
 
 
-def _record(path: str) -> None:
-    directory, name = os.path.split(path)
+def _record(directory: str) -> None:
     try:
         with Directory.open(directory, create=True) as folder:
-            file = folder.open_file(name, CREATE)
+            create(folder, FILE, time.strftime("%Y-%m-%dT%H:%M:%SZ\n", time.gmtime()).encode())
     except OSError:
         return
-    try:
-        os.write(file, time.strftime("%Y-%m-%dT%H:%M:%SZ\n", time.gmtime()).encode())
-    except OSError:
-        return
-    finally:
-        os.close(file)

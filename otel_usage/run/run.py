@@ -14,7 +14,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from otel_usage.delivery.sending import Gate
+    from otel_usage.delivery.gate import Gate
     from otel_usage.facts.fact import Scalar
     from otel_usage.run.job import Job
     from otel_usage.system.worker import Worker

@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING, Any
 from opentelemetry.sdk.trace.export import SpanExporter, SpanExportResult
 
 from otel_usage.consent import OFF, config_directory, decide
-from otel_usage.delivery.exporters.local_file import FILE, MAX_BYTES, append_line
+from otel_usage.delivery.local_file import FILE
 from otel_usage.facts.admission import admit
 from otel_usage.facts.app import App, is_name
 from otel_usage.facts.builtin import HEARTBEAT, REPORT, SCOPE, SERVICE_NAME
 from otel_usage.facts.report import Report
+from otel_usage.system.private_files import MAX_BYTES, append_line
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

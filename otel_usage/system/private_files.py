@@ -1,12 +1,12 @@
-"""Append one line to the local file: whole, private, never through a link, never growing without bound.
+"""Private files, written whole: lock one, append a line to it, write a new one, read its lines back.
 
-The rules against each other's harm, in the order they are applied:
-1. The file is reached from a directory of ours (see directory.py), and only a regular file of ours with one link is
-   written.
-2. Writers take the file's lock, so that none rotates while another writes; a lock that can't be had is done without,
-   since one write to a file opened for appending is whole by itself.
-3. A tail without a newline is a killed process's torn line: it is closed off, so that it can't swallow ours.
-4. A write that the disk cut short is taken back.
+Every file is reached from a directory of ours (see directory.py), and is a regular file of ours with one link.
+
+Processes that append to one file do each other no harm:
+1. Each takes the file's lock, so that none rotates the file while another writes. Without a lock the write goes on:
+   one write to a file opened for appending is whole by itself.
+2. A last line without a newline is what a killed process left: a newline ends it before ours begins.
+3. A write that a full disk cut short is taken back.
 """
 
 from __future__ import annotations
@@ -15,8 +15,7 @@ import errno
 import os
 import time
 
-from otel_usage.facts.fact import LARGEST_DOUBLE
-from otel_usage.system.directory import APPEND, READ, Directory
+from otel_usage.system.directory import APPEND, CREATE, READ, Directory
 
 try:
     import fcntl
@@ -26,14 +25,15 @@ except ImportError:  # Windows, where a single write must do
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from typing import TypeAlias
 
-    from otel_usage.facts.fact import Scalar
+    Flat: TypeAlias = dict[str, str | int | float | bool | None]
 
-FILE = "usage_stats.json"
 OLD = ".1"
 MAX_BYTES = 2 * 2**20
 LOCK_TRIES = 40
 LOCK_PAUSE = 0.005
+INFINITY = float("inf")
 
 
 def append_line(path: str, line: str, *, max_bytes: int = MAX_BYTES) -> None:
@@ -55,7 +55,7 @@ def append_line(path: str, line: str, *, max_bytes: int = MAX_BYTES) -> None:
                 size = os.fstat(descriptor).st_size
             if size and _last_byte(descriptor, size) != b"\n":
                 data = b"\n" + data
-            _write_whole(descriptor, data, locked=locked)
+            _append(descriptor, data, locked=locked)
         finally:
             os.close(descriptor)
 
@@ -109,7 +109,7 @@ def _last_byte(descriptor: int, size: int) -> bytes:
     return os.read(descriptor, 1)
 
 
-def _write_whole(descriptor: int, data: bytes, *, locked: bool) -> None:
+def _append(descriptor: int, data: bytes, *, locked: bool) -> None:
     before = os.fstat(descriptor).st_size
     written = os.write(descriptor, data)
     if written == len(data):
@@ -117,6 +117,35 @@ def _write_whole(descriptor: int, data: bytes, *, locked: bool) -> None:
     if locked and os.fstat(descriptor).st_size == before + written:
         os.ftruncate(descriptor, before)
     raise OSError(errno.ENOSPC, "the line was cut short")
+
+
+def create(directory: Directory, name: str, data: bytes) -> None:
+    """Write a new file in one call. Raises OSError where the name is taken; a file that is cut short stays."""
+    file = directory.open_file(name, CREATE)
+    try:
+        write_whole(file, data)
+    finally:
+        os.close(file)
+
+
+def replace(directory: Directory, name: str, draft: str, data: bytes) -> None:
+    """Write a file whole or not at all: to a new file named `draft`, which then takes the name."""
+    with directory.named(name):
+        file = directory.open_file(draft, CREATE)
+        try:
+            write_whole(file, data)
+            directory.replace(draft, name)
+        except BaseException:
+            directory.unlink(draft)
+            raise
+        finally:
+            os.close(file)
+
+
+def write_whole(descriptor: int, data: bytes) -> None:
+    """Write to an open file in one call. Raises OSError where not all of the data is written."""
+    if os.write(descriptor, data) != len(data):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
 
 def read_lines(path: str) -> Iterator[str]:
@@ -136,7 +165,7 @@ def read_lines(path: str) -> Iterator[str]:
                 yield from file
 
 
-def read_objects(path: str) -> Iterator[dict[str, Scalar | None]]:
+def read_objects(path: str) -> Iterator[Flat]:
     """Yield each line that is a JSON object, without what no line of ours holds: nested values, NaN and infinity."""
     import json  # noqa: PLC0415 -- only where a file is read back
 
@@ -150,4 +179,4 @@ def read_objects(path: str) -> Iterator[dict[str, Scalar | None]]:
 
 
 def _is_flat(value: object) -> bool:
-    return abs(value) <= LARGEST_DOUBLE if isinstance(value, float) else not isinstance(value, (dict, list))
+    return abs(value) < INFINITY if isinstance(value, float) else not isinstance(value, (dict, list))

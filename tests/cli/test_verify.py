@@ -120,7 +120,7 @@ def test_in_a_command_a_broken_gate_is_noticed_too_and_does_nothing(broken, home
 
 
 DIRECT = """
-from otel_usage.delivery.exporters.local_file import append_line
+from otel_usage.system.private_files import append_line
 from otel_usage.delivery.outbox import clear, put
 from otel_usage.consent import config_directory
 from otel_usage.cli.settings import forget, set_mode

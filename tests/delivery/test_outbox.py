@@ -269,12 +269,13 @@ def test_files_that_no_entry_can_be_push_no_entry_out(directory, leave, spoil):
     assert set(planted) < set(box(directory))
 
 
-def test_an_entry_over_64_kib_is_not_put(directory):
-    """By one byte; and it leaves nothing behind."""
+def test_an_entry_over_64_kib_is_not_put(directory, leave):
+    """By one byte; it leaves nothing behind, and takes nobody's place."""
+    name = leave()
     with pytest.raises(OSError, match="does not fit"):
         put(directory, of_size(64 * 1024 + 1), collected=NOW, kind="report", run="u")
 
-    assert box(directory) == []
+    assert box(directory) == [name]
 
 
 @pytest.mark.parametrize("kind", ["report", "heartbeat"])

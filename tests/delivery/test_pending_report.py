@@ -15,9 +15,9 @@ from otel_usage import App, UsageReporter, consent
 from otel_usage.cli.settings import set_mode
 from otel_usage.delivery.destination import Destination, resolve
 from otel_usage.delivery.exporters.connection import Connection
+from otel_usage.delivery.gate import Gate
 from otel_usage.delivery.outbox import waiting as names
 from otel_usage.delivery.pending_report import PendingReport, forget_waiting, send_waiting, waiting
-from otel_usage.delivery.sending import Gate
 from otel_usage.facts.builtin import HEARTBEAT
 from otel_usage.facts.report import Report
 from otel_usage.system.threads import Ending
@@ -347,6 +347,7 @@ def test_nothing_of_others_is_sent_once_the_process_ends(gate, directory, receiv
 
 def test_without_a_directory_nothing_waits(gate, receiver, monkeypatch):
     """To send what waits does nothing, whoever asks for it."""
+    monkeypatch.setattr("otel_usage.delivery.gate.config_directory", lambda *_, **__: None)
     monkeypatch.setattr("otel_usage.delivery.pending_report.config_directory", lambda *_, **__: None)
     send_waiting(gate, f"{1:020d}.5.report.u.json")
     forget_waiting(APP)

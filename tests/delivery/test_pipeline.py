@@ -7,7 +7,7 @@ from opentelemetry.sdk.trace import TracerProvider
 
 from otel_usage.delivery.exporters.admission import AdmissionExporter
 from otel_usage.delivery.exporters.outcome import Outcome
-from otel_usage.delivery.pipeline import emit
+from otel_usage.delivery.pipeline import emit, resource_of
 from otel_usage.delivery.sampler import ConsentSampler
 from otel_usage.facts.builtin import SCHEMA_URL
 from otel_usage.facts.report import Report
@@ -65,3 +65,15 @@ def test_what_the_sampler_does_not_sample_is_not_handed_on(emitted, monkeypatch,
     _, exporter, sender = emitted(ConsentSampler(APP, loopback=True), {})
 
     assert (sender.spans, exporter.outcome.ok, exporter.outcome.again) == ([], False, False)
+
+
+def test_a_reports_resource_is_its_facts_and_nothing_of_the_hosts(monkeypatch):
+    """What the host's environment names for its own resource is not there."""
+    monkeypatch.setenv("OTEL_RESOURCE_ATTRIBUTES", "team=secret")
+    monkeypatch.setenv("OTEL_SERVICE_NAME", "secret")
+    found = resource_of(Report(APP, {"uuid": "a", "num_cpu": 2}))
+
+    assert (dict(found.attributes), found.schema_url) == (
+        {"service.name": "myengine", "service.instance.id": "a", "otel_usage.cpu.logical_count": 2},
+        SCHEMA_URL,
+    )

@@ -12,8 +12,8 @@ from myengine_app import APP
 from otel_usage.delivery import pending_report
 from otel_usage.delivery.destination import Destination, resolve
 from otel_usage.delivery.exporters.outcome import Outcome
+from otel_usage.delivery.gate import Gate
 from otel_usage.delivery.outbox import waiting
-from otel_usage.delivery.sending import Gate
 from otel_usage.facts.report import Report
 from otel_usage.run.heartbeat import Heartbeat
 
@@ -174,7 +174,7 @@ def test_uptime_is_never_negative(beating, clock, receiver):
 MANY = """
 import gc, json, logging, os, sys, threading, time
 from myengine_app import APP
-from otel_usage.delivery.sending import Gate
+from otel_usage.delivery.gate import Gate
 from otel_usage.delivery.destination import resolve
 from otel_usage.run.heartbeat import Heartbeat
 from otel_usage.facts.report import Report

@@ -6,12 +6,12 @@ from myengine_app import APP
 from otel_usage.delivery import pending_report
 from otel_usage.delivery.destination import Destination
 from otel_usage.delivery.exporters.outcome import Outcome
+from otel_usage.delivery.gate import Gate
 from otel_usage.delivery.outbox import claim, waiting
-from otel_usage.delivery.sending import Gate
 from otel_usage.facts.builtin import HEARTBEAT
 from otel_usage.facts.report import Report
 from otel_usage.run import job as job_module
-from otel_usage.run.job import Job, misfits
+from otel_usage.run.job import Job
 from otel_usage.system.threads import Ending
 
 PROJECT = Destination("project", "http://127.0.0.1:9/v1/traces", "otlp", by_operator=False)
@@ -65,9 +65,9 @@ def names(home):
     return lambda: waiting(str(home / ".config" / "myengine"))
 
 
-def new_job(*destinations, given=KNOWN, picked=lambda: True, may_leave=lambda gate: True):
+def new_job(*destinations, given=KNOWN, picked=lambda gate: True, may_leave=lambda gate: True):
     """Return a job of the made-up app."""
-    return Job(given, frozenset(given), Gate(APP, destinations), picked=picked, may_leave=may_leave)
+    return Job(given, Gate(APP, destinations), picked=picked, may_leave=may_leave)
 
 
 @pytest.mark.parametrize("bound", BOUNDS)
@@ -213,7 +213,7 @@ def test_the_line_is_written_once_and_says_what_was_given(answers, lines):
 def test_a_detector_fills_in_only_what_was_not_passed(detected, lines):
     """A key that was passed without a value that is admitted stays empty; the detectors know what was passed."""
     detected.update(num_cpu=64, total_memory=2**34, provider="GCP")
-    Job({"num_cpu": 2}, frozenset({"num_cpu", "provider"}), Gate(APP, ()), picked=lambda: True, may_leave=lambda gate: True).run()
+    Job({"num_cpu": 2, "provider": None}, Gate(APP, ()), picked=lambda gate: True, may_leave=lambda gate: True).run()
     (line,) = lines()
 
     assert (line["num_cpu"], line["total_memory"], line.get("provider")) == (2, 2**34, None)
@@ -235,7 +235,7 @@ def test_hurried_it_does_without_what_is_not_known_yet(detected, when):
 
 def test_a_process_that_is_not_picked_does_nothing(answers, lines):
     """Another process of the run reports; there is no second attempt, and nothing to flush."""
-    job = new_job(PROJECT, picked=lambda: False)
+    job = new_job(PROJECT, picked=lambda gate: False)
     job.run()
     job.attempted.set()
 
@@ -246,14 +246,14 @@ def test_a_process_that_is_not_picked_does_nothing(answers, lines):
 def test_a_report_that_could_not_be_made_is_made_later(answers, lines, monkeypatch):
     """By the same back-off, whatever was raised."""
     monkeypatch.setattr(job_module, "jitter", BOUNDS["middle"])
-    job, pauses = new_job(PROJECT, picked=lambda: 1 // 0), []
+    job, pauses = new_job(PROJECT, picked=lambda gate: 1 // 0), []
     for _ in range(2):
         with pytest.raises(ZeroDivisionError):
             job.run()
         pauses.append(job.pause)
     job.attempted.set()
     early = job.done
-    job._picked = lambda: True
+    job._picked = lambda gate: True
     answers["project"] = TAKEN
     job.run()
 
@@ -284,12 +284,12 @@ def test_whether_anything_leaves_is_asked_once_and_only_where_it_could(answers, 
 def test_a_line_that_is_missing_is_told_unless_it_must_not_be_there(answers, monkeypatch, written, off, done):
     """A full disk is told by `flush`, an opt-out in the midst of it is not."""
 
-    def write(report, gate):
+    def record(report, gate):
         if off:
             monkeypatch.setenv("DO_NOT_TRACK", "1")
         return written
 
-    monkeypatch.setattr(job_module, "write", write)
+    monkeypatch.setattr(job_module, "record", record)
     job = new_job()
     job.run()
     job.attempted.set()
@@ -301,7 +301,7 @@ def test_a_line_that_is_missing_is_told_unless_it_must_not_be_there(answers, mon
 
 def test_where_the_line_is_missing_only_the_operators_own_collector_gets_the_report(answers, monkeypatch):
     """The project gets nothing that its operator can't see."""
-    monkeypatch.setattr(job_module, "write", lambda report, gate: False)
+    monkeypatch.setattr(job_module, "record", lambda report, gate: False)
     new_job(PROJECT, OPERATORS).run()
 
     assert [kind for kind, _ in answers.asked] == ["otlp"]
@@ -311,8 +311,8 @@ def test_values_that_do_not_leave_as_given_are_counted_and_named(answers):
     """On the resource and on the span."""
     job = new_job(PROJECT, given={"quantization": "mine", "context": "API_SERVER", "scheduler": "/home/me", "batch": 8})
     job.run()
-    named = misfits(Report(APP, {"quantization": "mine"}))
-    of_the_span = misfits(Report(APP, {"requests": 10**12}, name=HEARTBEAT))
+    named = Report(APP, {"quantization": "mine"}).misfits()
+    of_the_span = Report(APP, {"requests": 10**12}, name=HEARTBEAT).misfits()
 
     assert job.misfits == 2
     assert [problem.split()[0].rstrip(":") for problem in (*named, *of_the_span)] == ["myengine.config.quantization", "myengine.runtime.requests"]

@@ -296,13 +296,11 @@ def test_suppression_holds_before_and_after_import(reports, when):
     assert (suppressed, len(reports(code))) == ([], 1)
 
 
-def test_without_a_directory_or_a_lock_each_reports(monkeypatch, home):
+def test_without_a_directory_or_a_lock_each_reports(home):
     """There is nothing by which to pick one."""
-    with_both = [marker.elect("myengine", 1) for _ in range(2)]
-    monkeypatch.setattr(marker, "config_directory", lambda _: None)
-    nowhere = [marker.elect("myengine", 1) for _ in range(2)]
-    monkeypatch.setattr(marker, "config_directory", lambda _: "/proc/nowhere")
-    without_a_lock = [marker.elect("myengine", 1) for _ in range(2)]
+    with_both = [marker.elect(str(home / ".config/myengine"), 1) for _ in range(2)]
+    nowhere = [marker.elect(None, 1) for _ in range(2)]
+    without_a_lock = [marker.elect("/proc/nowhere", 1) for _ in range(2)]
 
     assert (with_both, nowhere, without_a_lock) == ([True, False], [True, True], [True, True])
 
@@ -318,7 +316,7 @@ def test_the_locks_of_runs_that_are_over_are_deleted(home):
         (directory / name).touch()
     with open(directory / held) as file:
         fcntl.flock(file, fcntl.LOCK_EX)
-        marker.elect("myengine", os.getpid())
+        marker.elect(str(directory), os.getpid())
 
     assert sorted(path.name for path in directory.iterdir()) == sorted([picked, living, held, *others])
 
@@ -330,7 +328,7 @@ def test_two_that_sweep_at_once_pick_one(home, monkeypatch):
     (directory / "usage_run.999999998.5.lock").touch()
     with monkeypatch.context() as patch:
         patch.setattr(marker.os, "listdir", lambda _: ["usage_run.999999999.5.lock", "usage_run.999999998.5.lock"])
-        picked = [marker.elect("myengine", os.getpid()) for _ in range(2)]
+        picked = [marker.elect(str(directory), os.getpid()) for _ in range(2)]
 
     assert picked == [True, False]
     assert [path.name for path in directory.iterdir()] == [f"usage_run.{os.getpid()}.{start_time(os.getpid())}.lock"]

@@ -7,8 +7,8 @@ import pytest
 
 from otel_usage import App, UsageReporter
 from otel_usage.delivery.destination import resolve
+from otel_usage.delivery.gate import Gate
 from otel_usage.delivery.pending_report import PendingReport
-from otel_usage.delivery.sending import Gate
 from otel_usage.facts.report import Report
 
 

@@ -9,9 +9,9 @@ from myengine_app import APP
 from otel_usage.delivery import pending_report
 from otel_usage.delivery.destination import Destination
 from otel_usage.delivery.exporters.outcome import Outcome
+from otel_usage.delivery.gate import Gate
 from otel_usage.delivery.outbox import waiting
 from otel_usage.delivery.pending_report import PendingReport
-from otel_usage.delivery.sending import Gate
 from otel_usage.facts.builtin import HEARTBEAT
 from otel_usage.facts.report import Report
 from otel_usage.run import job as job_module
@@ -141,8 +141,8 @@ def left(home):
 def job(batch=0, *destinations, **more):
     """Return a job of the made-up app; its report is known by its fact `batch`."""
     given = {"batch": batch, "quantization": "awq"}
-    asks = {"picked": lambda: True, "may_leave": lambda gate: True, **more}
-    return Job(given, frozenset(given), Gate(APP, destinations or (HERE,)), **asks)
+    asks = {"picked": lambda gate: True, "may_leave": lambda gate: True, **more}
+    return Job(given, Gate(APP, destinations or (HERE,)), **asks)
 
 
 def leave_earlier(count):
@@ -212,7 +212,7 @@ def test_a_second_report_of_a_run_sends_none_of_the_others_again(run, worker, se
 def test_a_run_that_sends_nothing_of_its_own_sends_nothing_of_others(run, worker, sent, left, why):
     """Neither in time nor when flushed: another process of the run does, or a run after the notice was given."""
     leave_earlier(2)
-    run.add(job(picked=lambda: why != "not picked", may_leave=lambda gate: why != "nothing leaves"))
+    run.add(job(picked=lambda gate: why != "not picked", may_leave=lambda gate: why != "nothing leaves"))
     worker.move(DAY)
     flushed = run.flush(1)
 
@@ -388,7 +388,7 @@ def test_a_report_that_could_not_be_made_has_no_heartbeats_until_it_is(worker, s
     """It is made later, and what follows from a first report follows then."""
     leave_earlier(1)
     run, fails = Run(600, worker, errors.append), iter([True, False])
-    made = job(picked=lambda: not (next(fails) and 1 // 0))
+    made = job(picked=lambda gate: not (next(fails) and 1 // 0))
     with pytest.raises(ZeroDivisionError):
         run.add(made)
     worker._running = False
@@ -405,7 +405,7 @@ def test_values_that_do_not_leave_as_given_are_counted_once_for_each_report(run,
     sent.answers = iter([AWAY] * 3)
     for batch in (1, 2):
         given = {"batch": batch, "quantization": "mine"}
-        run.add(Job(given, frozenset(given), Gate(APP, (HERE,)), picked=lambda: True, may_leave=lambda gate: True))
+        run.add(Job(given, Gate(APP, (HERE,)), picked=lambda gate: True, may_leave=lambda gate: True))
     worker.move(DAY)
 
     assert run.misfits == 2

@@ -13,11 +13,11 @@ import pytest
 from otel_usage import UsageReporter
 from otel_usage.cli.settings import forget, set_mode
 from otel_usage.delivery import outbox
-from otel_usage.delivery.exporters.local_file import append_line
 from otel_usage.delivery.outbox import put
 from otel_usage.run.marker import elect
 from otel_usage.system import directory
 from otel_usage.system.directory import APPEND, CREATE, READ, Directory
+from otel_usage.system.private_files import append_line
 
 NOBODY = 65534
 NOW = time.time_ns()
@@ -47,7 +47,7 @@ ACTS = {
     "local": lambda place: set_mode(place, "local"),
     "off": lambda place: set_mode(place, "off"),
     "forget": forget,
-    "a lock": lambda _: elect("myengine", os.getpid()),
+    "a lock": lambda place: elect(str(place), os.getpid()),
     "clear": outbox.clear,
 }
 REMOVES = ["a report that is opted out", "local", "off", "forget", "clear"]

@@ -11,8 +11,8 @@ import sys
 
 import pytest
 
-from otel_usage.delivery.exporters import local_file
-from otel_usage.delivery.exporters.local_file import append_line, read_lines, read_objects
+from otel_usage.system import private_files
+from otel_usage.system.private_files import append_line, read_lines, read_objects
 
 
 @pytest.fixture
@@ -217,7 +217,7 @@ def test_a_full_disk_leaves_no_part_of_a_line(path, monkeypatch):
     """A write that was cut short is taken back, and the caller told."""
     append_line(str(path), "one")
     write = os.write
-    monkeypatch.setattr(local_file.os, "write", lambda descriptor, data: write(descriptor, data[:5]))
+    monkeypatch.setattr(private_files.os, "write", lambda descriptor, data: write(descriptor, data[:5]))
 
     with pytest.raises(OSError, match="cut short"):
         append_line(str(path), "x" * 100)
@@ -238,7 +238,7 @@ def test_an_error_of_the_system_is_an_oserror_and_leaves_no_descriptor(path, mon
 
     before = os.listdir("/proc/self/fd")
     with monkeypatch.context() as patch:
-        patch.setattr(local_file.os, call, fail)
+        patch.setattr(private_files.os, call, fail)
         with pytest.raises(OSError) as caught:  # noqa: PT011 -- the code is compared
             append_line(str(path), "two")
 
@@ -248,7 +248,7 @@ def test_an_error_of_the_system_is_an_oserror_and_leaves_no_descriptor(path, mon
 def test_a_lock_that_a_stopped_process_holds_does_not_stop_us(path, monkeypatch):
     """After 0.2 s the line is written without it, and nothing is rotated."""
     pauses = []
-    monkeypatch.setattr(local_file.time, "sleep", pauses.append)
+    monkeypatch.setattr(private_files.time, "sleep", pauses.append)
     append_line(str(path), "one")
     holder = os.open(path, os.O_RDWR)
     fcntl.flock(holder, fcntl.LOCK_EX)
@@ -265,7 +265,7 @@ def test_a_file_system_without_locks_is_written_all_the_same(path, monkeypatch):
     def fail(*_):
         raise OSError(errno.ENOLCK, "no locks available")
 
-    monkeypatch.setattr(local_file.fcntl, "flock", fail)
+    monkeypatch.setattr(private_files.fcntl, "flock", fail)
     append_line(str(path), "one")
 
     assert path.read_text() == "one\n"
@@ -273,7 +273,7 @@ def test_a_file_system_without_locks_is_written_all_the_same(path, monkeypatch):
 
 def test_a_system_without_flock_is_written_all_the_same(path, monkeypatch):
     """Windows has none."""
-    monkeypatch.setattr(local_file, "fcntl", None)
+    monkeypatch.setattr(private_files, "fcntl", None)
     append_line(str(path), "one")
 
     assert path.read_text() == "one\n"
@@ -282,14 +282,14 @@ def test_a_system_without_flock_is_written_all_the_same(path, monkeypatch):
 def test_a_file_that_is_rotated_while_it_is_opened_is_opened_again(path, monkeypatch):
     """The line goes into the file that stands there when the lock is held, not into the old one."""
     append_line(str(path), "old")
-    lock, moved = local_file._lock, []
+    lock, moved = private_files._lock, []
 
     def lock_late(descriptor):
         if not moved:
             moved.append(path.rename(path.with_name("usage_stats.json.1")))
         return lock(descriptor)
 
-    monkeypatch.setattr(local_file, "_lock", lock_late)
+    monkeypatch.setattr(private_files, "_lock", lock_late)
     append_line(str(path), "new")
 
     assert (path.read_text(), path.with_name("usage_stats.json.1").read_text()) == ("new\n", "old\n")
@@ -297,7 +297,7 @@ def test_a_file_that_is_rotated_while_it_is_opened_is_opened_again(path, monkeyp
 
 def test_a_file_that_is_replaced_again_and_again_is_an_error(path, monkeypatch):
     """It is not tried for ever."""
-    monkeypatch.setattr(local_file, "_is_at", lambda *_: False)
+    monkeypatch.setattr(private_files, "_is_at", lambda *_: False)
 
     with pytest.raises(OSError, match="again and again"):
         append_line(str(path), "one")
@@ -311,7 +311,7 @@ def test_a_directory_that_another_process_makes_meanwhile_is_taken(path, monkeyp
         mkdir(place, mode, **where)
         mkdir(place, mode, **where)
 
-    monkeypatch.setattr(local_file.os, "mkdir", beaten)
+    monkeypatch.setattr(private_files.os, "mkdir", beaten)
     append_line(str(path), "one")
 
     assert path.read_text() == "one\n"
@@ -319,10 +319,10 @@ def test_a_directory_that_another_process_makes_meanwhile_is_taken(path, monkeyp
 
 def test_a_full_disk_without_the_lock_leaves_what_the_next_writer_closes_off(path, monkeypatch):
     """Without the lock nothing is taken back: another's line might go with it."""
-    monkeypatch.setattr(local_file, "fcntl", None)
+    monkeypatch.setattr(private_files, "fcntl", None)
     write = os.write
     with monkeypatch.context() as patch:
-        patch.setattr(local_file.os, "write", lambda descriptor, data: write(descriptor, data[:3]))
+        patch.setattr(private_files.os, "write", lambda descriptor, data: write(descriptor, data[:3]))
         with pytest.raises(OSError, match="cut short"):
             append_line(str(path), "x" * 100)
     append_line(str(path), "next")
@@ -332,7 +332,7 @@ def test_a_full_disk_without_the_lock_leaves_what_the_next_writer_closes_off(pat
 
 def _write_many(path, writer, count, size, locks):
     if not locks:
-        local_file.fcntl = None
+        private_files.fcntl = None
     for number in range(count):
         append_line(path, f"{writer}:{number}:".ljust(size, "x"), max_bytes=0)
 
@@ -366,7 +366,7 @@ def test_many_processes_lose_and_tear_no_line(path, size, ci, soak, length, lock
 
 ROTATE = """
 import sys
-from otel_usage.delivery.exporters.local_file import append_line
+from otel_usage.system.private_files import append_line
 for number in range(int(sys.argv[3])):
     append_line(sys.argv[1], f"{sys.argv[2]}:{number}:".ljust(100, "x"), max_bytes=int(sys.argv[4]))
 """

@@ -1,0 +1,31 @@
+"""The local file: each report as one line, which the operator can read, written before anything is sent."""
+
+from __future__ import annotations
+
+import os
+
+from otel_usage.system.private_files import append_line
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from otel_usage.delivery.gate import Gate
+    from otel_usage.facts.report import Report
+
+FILE = "usage_stats.json"
+
+
+def local_file(directory: str | None) -> str | None:
+    """Return the path of the local file in an app's directory; None where there is no directory."""
+    return None if directory is None else os.path.join(directory, FILE)
+
+
+def record(report: Report, gate: Gate) -> bool:
+    """Append the report's line to the local file; False where it is not there, for whatever reason."""
+    path = local_file(gate.directory)
+    if path is None or not gate.may_record():
+        return False
+    try:
+        append_line(path, report.line)
+    except (OSError, ValueError):
+        return False
+    return True

@@ -1,0 +1,27 @@
+"""Where reports go, and whether they may."""
+
+from myengine_app import APP
+
+from otel_usage.delivery.destination import Destination
+from otel_usage.delivery.gate import Gate
+
+HERE = Destination("project", "http://127.0.0.1:9/v1/traces", "otlp", by_operator=False)
+THERE = Destination("project", "https://stats.example.org/v1/traces", "otlp", by_operator=False)
+
+
+def test_the_gate_knows_whether_everything_stays_on_this_machine():
+    """In a test run that decides whether anything is sent."""
+    gates = [Gate(APP, []), Gate(APP, [HERE]), Gate(APP, [HERE, THERE])]
+
+    assert [(gate.loopback, gate.may_send(), gate.may_record()) for gate in gates] == [
+        (False, False, True), (True, True, True), (False, False, True),
+    ]  # fmt: skip
+
+
+def test_the_directory_stays_the_one_that_was_asked_for_first(home, monkeypatch):
+    """A host that sets another HOME later on does not divide a run's files between two directories."""
+    gate = Gate(APP, [])
+    first = gate.directory
+    monkeypatch.setenv("HOME", "/nonexistent")
+
+    assert (first, gate.directory) == (str(home / ".config/myengine"),) * 2
