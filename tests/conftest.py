@@ -21,7 +21,7 @@ from receiver import GrpcReceiver, HttpReceiver
 
 from otel_usage import consent, reporter
 from otel_usage.run.run import Run
-from otel_usage.system import threads
+from otel_usage.system import shutdown
 
 SUPPORT = Path(__file__).parent / "support"
 LOOPBACK = ("127.", "::1", "localhost")
@@ -109,7 +109,7 @@ def home(tmp_path, monkeypatch):
     monkeypatch.setenv("HOME", str(folder))
     monkeypatch.setattr(consent, "SYSTEM_DIRECTORY", str(tmp_path / "etc"))
     monkeypatch.setattr(reporter, "captured", {})
-    monkeypatch.setattr(threads.Ending, "begun", False)
+    monkeypatch.setattr(shutdown.Shutdown, "begun", False)
     runs = []
     monkeypatch.setattr(reporter, "Run", lambda *arguments: runs.append(Run(*arguments)) or runs[-1])
     yield folder

@@ -84,9 +84,11 @@ def put(directory: str, values: Mapping[str, object], *, collected: int, kind: s
         raise OSError(errno.ENOSPC, "the entry does not fit: it is larger than 64 KiB")
     folder = _open_folder(directory, create=True)
     try:
-        if kind == "heartbeat":
-            _remove_all(folder, [name for name, _ in _files(folder, lambda name: _is_of(name, kind, run))])
-        _make_room(folder, len(data))
+        for name in _in_the_way(folder, len(data), kind, run):
+            try:
+                folder.unlink(name)
+            except FileNotFoundError:  # another process has just sent it
+                continue
         return _write(folder, values, data, collected, kind, run)
     except BaseException:
         folder.close()
@@ -236,32 +238,25 @@ def _time(name: str) -> int:
     return 0 if parts is None else parts[0]
 
 
-def _is_of(name: str, kind: str, run: str) -> bool:
-    parts = entry_parts(name)
-    return parts is not None and parts[2:] == (kind, plain(run))
+def _in_the_way(folder: Directory, size: int, kind: str, run: str) -> list[str]:
+    """Return the names that go for a new entry of so many bytes; another user's files take no room.
 
-
-def _make_room(folder: Directory, size: int) -> None:
-    """Delete what is too old, and the oldest where there are too many or they are too large; others' take no room."""
-    kept = []
+    Those are what is too old, a run's earlier heartbeat, and the oldest where there are too many or they are too large.
+    """
+    now, gone, kept = time.time(), [], []
     for name, found in _files(folder, is_outbox_file):
         if not _is_ours(found):
             continue
-        if time.time() - found.st_mtime > OLDEST:
-            _remove_all(folder, [name])
+        parts = entry_parts(name)
+        is_replaced = kind == "heartbeat" and parts is not None and parts[2:] == (kind, plain(run))
+        if is_replaced or now - found.st_mtime > OLDEST:
+            gone.append(name)
         else:
             kept.append((name, found.st_size))
     used = size + sum(size for _, size in kept)
     for number, (name, freed) in enumerate(kept):
         if len(kept) - number < MOST_ENTRIES and used <= MOST_BYTES:
             break
-        _remove_all(folder, [name])
+        gone.append(name)
         used -= freed
-
-
-def _remove_all(folder: Directory, names: list[str]) -> None:
-    for name in names:
-        try:
-            folder.unlink(name)
-        except FileNotFoundError:  # another process has just sent it
-            continue
+    return gone

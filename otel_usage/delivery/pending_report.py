@@ -11,7 +11,7 @@ from otel_usage.delivery.sending import LIMIT, send
 from otel_usage.facts.admission import admit
 from otel_usage.facts.builtin import HEARTBEAT, REPORT
 from otel_usage.facts.report import Report
-from otel_usage.system.threads import Ending
+from otel_usage.system.shutdown import Shutdown
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -106,7 +106,7 @@ def forget_waiting(app: App) -> None:
 
 def send_waiting(gate: Gate, name: str) -> None:
     """Send what another run left, if it may be sent; what must not be is deleted unsent."""
-    entry = None if Ending.begun else _claimed(gate.directory, name)
+    entry = None if Shutdown.begun else _claimed(gate.directory, name)
     if entry is None:
         return
     try:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from otel_usage.delivery import log
 from otel_usage.delivery.exporters.outcome import STOPPED, Outcome
-from otel_usage.system.threads import Busy, NoThreadError
+from otel_usage.system.busy import Busy
+from otel_usage.system.threads import NoThreadError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

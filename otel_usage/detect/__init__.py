@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import threading
 
-from otel_usage.system.threads import AtRest, Busy, Ending, start
+from otel_usage.system.busy import AtRest, Busy
+from otel_usage.system.shutdown import Shutdown
+from otel_usage.system.threads import start
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -65,7 +67,7 @@ class Detection:
             try:
                 start(self._run, (name, detector), needed=True)
             except RuntimeError:
-                (self._unfinished if Ending.begun else self._failed).add(name)
+                (self._unfinished if Shutdown.begun else self._failed).add(name)
                 self._finish(name)
 
     def _run(self, name: str, detector: Detector) -> None:
@@ -74,7 +76,7 @@ class Detection:
                 for key, value in detector():
                     if value is not None:
                         self._found[key] = value
-                    if Ending.begun:  # the report does without the rest, and the exit waits for this thread
+                    if Shutdown.begun:  # the report does without the rest, and the exit waits for this thread
                         self._unfinished.add(name)
                         break
         except Exception:  # noqa: BLE001 -- whatever it is, it costs this detector's facts alone

@@ -8,7 +8,7 @@ from otel_usage.delivery.local_file import record
 from otel_usage.delivery.pending_report import PendingReport
 from otel_usage.facts.builtin import HEARTBEAT
 from otel_usage.facts.report import Report
-from otel_usage.system.threads import now
+from otel_usage.system.clock import now
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

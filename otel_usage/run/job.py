@@ -8,7 +8,7 @@ from otel_usage.delivery.local_file import record
 from otel_usage.delivery.pending_report import PendingReport
 from otel_usage.delivery.sending import assign
 from otel_usage.facts.report import assemble
-from otel_usage.system.threads import Ending
+from otel_usage.system.shutdown import Shutdown
 from otel_usage.system.worker import jitter
 
 TYPE_CHECKING = False
@@ -101,7 +101,7 @@ class Job:
             self._pending = [PendingReport(*pair, self.gate) for pair in self.pairs]
             for pending in self._pending:
                 pending.keep()
-        if Ending.begun or self._leaves:  # a later run sends it, or a later attempt
+        if Shutdown.begun or self._leaves:  # a later run sends it, or a later attempt
             self._leaves = False
             for pending in self._pending:
                 pending.leave()

@@ -7,7 +7,9 @@ import threading
 
 from otel_usage.delivery.pending_report import send_waiting, waiting
 from otel_usage.run.heartbeat import Heartbeat
-from otel_usage.system.threads import PAUSE, Ending, now, wait_until_idle
+from otel_usage.system.busy import wait_until_idle
+from otel_usage.system.clock import PAUSE, now
+from otel_usage.system.shutdown import Shutdown
 from otel_usage.system.worker import jitter
 
 TYPE_CHECKING = False
@@ -129,7 +131,7 @@ class Run:
         if self._process != os.getpid():  # a forked child, which runs its parent's exit handlers as well
             return
         try:
-            with Ending():
+            with Shutdown():
                 for job in self._jobs:
                     job.hurry()
                 self._write_here()

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import threading
 
-from otel_usage.system.threads import AtRest, park_if_over, start
+from otel_usage.system.busy import AtRest
+from otel_usage.system.shutdown import park_if_over
+from otel_usage.system.threads import start
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

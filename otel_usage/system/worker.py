@@ -9,7 +9,9 @@ from __future__ import annotations
 import os
 import threading
 
-from otel_usage.system.threads import Busy, now, start, uncount
+from otel_usage.system.busy import Busy
+from otel_usage.system.clock import now
+from otel_usage.system.threads import start, uncount
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

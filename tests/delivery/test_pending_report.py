@@ -20,7 +20,7 @@ from otel_usage.delivery.outbox import waiting as names
 from otel_usage.delivery.pending_report import PendingReport, forget_waiting, send_waiting, waiting
 from otel_usage.facts.builtin import HEARTBEAT
 from otel_usage.facts.report import Report
-from otel_usage.system.threads import Ending
+from otel_usage.system.shutdown import Shutdown
 
 KEYS = ("uuid", "log_time", "batch", "quantization", "otel_usage.name", "otel_usage.trace_id", "otel_usage.span_id")
 
@@ -339,7 +339,7 @@ def test_nothing_of_others_is_sent_once_the_process_ends(gate, directory, receiv
     """It waits for a later run."""
     made = kept(gate)
     made.leave()
-    monkeypatch.setattr(Ending, "begun", True)
+    monkeypatch.setattr(Shutdown, "begun", True)
     send_waiting(gate, made.name)
 
     assert (receiver.received, names(directory)) == ([], [made.name])

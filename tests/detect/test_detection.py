@@ -4,7 +4,7 @@ import threading
 import time
 
 from otel_usage.detect import OF_GPUS, Detection
-from otel_usage.system.threads import Ending
+from otel_usage.system.shutdown import Shutdown
 
 
 def quick():
@@ -79,7 +79,7 @@ def test_a_detector_that_the_end_of_the_process_cuts_short_did_not_fail(monkeypa
 
     def ending():
         yield "num_cpu", 2
-        monkeypatch.setattr(Ending, "begun", True)
+        monkeypatch.setattr(Shutdown, "begun", True)
         yield "architecture", "x86_64"
         yield "platform", "too late"
 

@@ -12,7 +12,7 @@ from otel_usage.facts.builtin import HEARTBEAT
 from otel_usage.facts.report import Report
 from otel_usage.run import job as job_module
 from otel_usage.run.job import Job
-from otel_usage.system.threads import Ending
+from otel_usage.system.shutdown import Shutdown
 
 PROJECT = Destination("project", "http://127.0.0.1:9/v1/traces", "otlp", by_operator=False)
 OPERATORS = Destination("otlp", "http://127.0.0.1:9/v1/traces", "http/protobuf", by_operator=True)
@@ -183,7 +183,7 @@ def test_a_report_is_in_the_outbox_before_it_is_sent(answers, names, monkeypatch
 def test_what_is_left_is_not_sent_but_may_be_claimed_at_once(answers, names, home, monkeypatch, why):
     """By a later run, where the interpreter ends; by the next attempt, where no thread could be started."""
     job = new_job(PROJECT, OPERATORS)
-    monkeypatch.setattr(Ending, "begun", why == "ending")
+    monkeypatch.setattr(Shutdown, "begun", why == "ending")
     if why == "told":
         job.leave()
     job.run()
@@ -192,7 +192,7 @@ def test_what_is_left_is_not_sent_but_may_be_claimed_at_once(answers, names, hom
     for entry in entries:
         entry.leave()
     before = len(answers.asked)
-    monkeypatch.setattr(Ending, "begun", False)
+    monkeypatch.setattr(Shutdown, "begun", False)
     job.run()
 
     assert [entry.name for entry in entries] == left

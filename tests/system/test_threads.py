@@ -3,18 +3,14 @@
 import _thread
 import contextlib
 import json
-import os
-import subprocess
-import sys
 import threading
 import time
-from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
 from otel_usage import UsageReporter
 from otel_usage.system.deadline import call
-from otel_usage.system.threads import Busy, Ending, stack_size, start
+from otel_usage.system.threads import stack_size, start
 from otel_usage.system.worker import Worker
 
 
@@ -29,39 +25,6 @@ def test_thread_starts_while_the_program_runs():
     """Needed at the end or not."""
     assert began(needed=False)
     assert began(needed=True)
-
-
-def test_only_what_an_exit_waits_for_starts_while_it_waits_and_nothing_after():
-    """A thread that begins while the interpreter frees its state can end the process by a fault."""
-    with Ending():
-        assert began(needed=True)
-        with pytest.raises(RuntimeError, match="about to end"):
-            start(print)
-
-    with pytest.raises(RuntimeError, match="about to end"):
-        start(print, needed=True)
-
-
-def test_exit_handler_of_the_host_starts_none(run_python):
-    """Whether or not a report was made before; a thread of the host that outlives the main one still does."""
-    done = run_python("""
-        import atexit, threading, time
-        from otel_usage.system.threads import start
-        def at_exit():
-            try:
-                start(print, ("never",), needed=True)
-            except RuntimeError as error:
-                print(error)
-        atexit.register(at_exit)
-        def outlive():
-            threading.main_thread().join()
-            over = threading.Event()
-            start(over.set)
-            print(over.wait(5))
-        threading.Thread(target=outlive).start()
-    """)
-
-    assert (done.stdout, done.stderr) == ("True\nthe interpreter is about to end\n", "")
 
 
 WAITS_FOR_ITS_THREADS = """
@@ -244,52 +207,6 @@ def test_asking_for_the_size_of_stacks_leaves_it_as_it_is():
     assert (found, after) == (524288, 524288)
 
 
-FROZEN = """
-import threading, time
-def fail(*_):
-    raise RuntimeError("the host's own clock")
-real = time.monotonic
-{before}
-from otel_usage import Fact, UsageReporter, detect
-{after}
-detect.DETECTORS.clear()
-detect.DETECTORS["host"] = lambda: iter(lambda: threading.Event().wait(8) and None, 0)
-usage = UsageReporter("myengine", facts=[Fact("requests", int, on="heartbeat", why="how much a run serves")])
-usage.report(context="API_SERVER")
-usage.set_runtime(requests=7)
-"""
-CLOCKS = {
-    "frozen": "time.monotonic = lambda: 100.0",
-    "that fails": "time.monotonic = fail",
-    "of the day that fails": "time.time = fail",
-    "without a sleep": "time.sleep = lambda _: None; time.monotonic = lambda: 100.0",
-    "that fails altogether": "time.monotonic = time.time = time.sleep = time.perf_counter = fail",
-}
-
-
-@pytest.mark.parametrize("when", ["before", "after"])
-@pytest.mark.parametrize("clock", CLOCKS.values(), ids=CLOCKS)
-def test_an_exit_waits_a_quarter_of_a_second_by_whatever_clock(run_python, home, clock, when):
-    """Hosts freeze them in their tests, or have them fail; a detector takes 8 s."""
-    code = FROZEN.replace("{before}", clock if when == "before" else "").replace("{after}", clock if when == "after" else "")
-    start = time.monotonic()
-    done = run_python(code, OTEL_USAGE_EXPORTER="none")
-    took = time.monotonic() - start
-    lines = (home / ".config" / "myengine" / "usage_stats.json").read_text().splitlines()
-
-    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
-    assert [json.loads(line).get("context") for line in lines][:1] == ["API_SERVER"]
-    assert took < 5
-
-
-def test_an_exit_handler_that_fails_prints_nothing(run_python):
-    """The last heartbeat needs the time, which the host has made to fail."""
-    code = FROZEN + "usage.flush(0)\nusage.close()\ntime.time_ns = fail\n"
-    done = run_python(code.replace("{before}", "").replace("{after}", "").replace("Event().wait(8)", "Event().wait(0)"))
-
-    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
-
-
 def test_without_heartbeats_no_thread_of_ours_is_left_once_all_is_done(run_python):
     """So that Python 3.12 and newer warn no host that forks."""
     done = run_python("""
@@ -308,83 +225,3 @@ def test_without_heartbeats_no_thread_of_ours_is_left_once_all_is_done(run_pytho
     """, "-W", "error", OTEL_USAGE_EXPORTER="none")  # fmt: skip
 
     assert (done.stdout, done.stderr) == ("1\n", "")
-
-
-FORKS = """
-import os, signal, time
-from otel_usage import UsageReporter
-usage = UsageReporter("myengine", endpoint="http://127.0.0.1:9", version="1")
-usage.report()
-children = []
-for _ in range(3):
-    time.sleep(0.05)
-    child = os.fork()
-    if child == 0:
-        signal.alarm(20)
-        import {module}
-        os._exit(0)
-    children.append(child)
-print([os.waitpid(child, 0)[1] for child in children], flush=True)
-print(usage.flush(20), flush=True)
-"""
-
-
-@pytest.mark.parametrize("module", ["opentelemetry.sdk.trace", "logging.handlers"])
-def test_child_that_is_forked_while_a_report_is_sent_can_import_what_sending_imports(run_python, lines, module):
-    """A module that a thread of ours is importing is locked in the child by a thread that is not there: it would hang."""
-    done = run_python(FORKS.format(module=module), "-W", "ignore::DeprecationWarning")  # Python 3.12 and newer warn each host that forks
-
-    assert (done.stdout, done.stderr) == ("[0, 0, 0]\nFalse\n", "")
-    assert [line["num_cpu"] for line in lines()] == [os.cpu_count()]
-
-
-def test_fork_waits_for_a_thread_that_hangs_once_and_for_others_again():
-    """The next fork does not wait for it, and threads go on after each."""
-    begun, hangs, over = threading.Event(), threading.Event(), threading.Event()
-
-    def hang():
-        with Busy():
-            begun.set()
-            hangs.wait(30)
-        over.set()
-
-    start(hang)
-    assert begun.wait(5)
-    seconds = []
-    for _ in range(2):
-        begin = time.monotonic()
-        child = os.fork()
-        if child == 0:
-            os._exit(0)
-        os.waitpid(child, 0)
-        seconds.append(time.monotonic() - begin)
-    hangs.set()
-
-    assert over.wait(5)
-    assert seconds[0] > 4.9
-    assert seconds[1] < 4.9
-    assert Busy.hung == set()
-
-
-END_AT = """
-import sys, time
-from otel_usage import UsageReporter
-UsageReporter("myengine", heartbeat=0).report()
-time.sleep(float(sys.argv[1]))
-"""
-
-
-@pytest.mark.slow
-def test_process_ends_well_at_whatever_moment_of_a_report_it_ends(home):
-    """While it detects, writes, loads OpenTelemetry, or has nobody to send to; freed memory is overwritten here."""
-    environment = {"HOME": str(home), "PYTHONDEVMODE": "1", "OTEL_USAGE_EXPORTER": "otlp",
-                   "OTEL_EXPORTER_OTLP_ENDPOINT": "http://127.0.0.1:9"}  # fmt: skip
-
-    def ended(moment):
-        command = [sys.executable, "-c", END_AT, str(moment)]
-        return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60, check=False)
-
-    with ThreadPoolExecutor(6) as several:
-        runs = list(several.map(ended, (number / 300 for number in range(120))))
-
-    assert {(run.returncode, run.stdout, run.stderr) for run in runs} == {(0, "", "")}

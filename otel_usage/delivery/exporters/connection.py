@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from otel_usage.system import deadline
-from otel_usage.system.threads import Busy, now
+from otel_usage.system.busy import Busy
+from otel_usage.system.clock import now
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from otel_usage.delivery.exporters.connection import BROKEN, Connection, ExchangeError, Reply
 from otel_usage.delivery.exporters.proxy import ProxyError, choose
-from otel_usage.system.threads import now
+from otel_usage.system.clock import now
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

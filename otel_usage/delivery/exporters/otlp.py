@@ -18,7 +18,8 @@ from opentelemetry.sdk.trace.export import SpanExporter, SpanExportResult
 
 from otel_usage.delivery.destination import GRPC, HTTP, UNCLEAR
 from otel_usage.delivery.exporters.outcome import STOPPED, Outcome
-from otel_usage.system.threads import Busy, NoThreadError, start
+from otel_usage.system.busy import Busy
+from otel_usage.system.threads import NoThreadError, start
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
