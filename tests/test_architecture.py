@@ -1,11 +1,17 @@
-"""The house: which room may know which, and that each fact is named once."""
+"""The architecture: what imports what, and that each fact is named once."""
 
 import ast
+import re
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
 
 from otel_usage.facts import registry
 from otel_usage.facts.builtin import HARDWARE, UPTIME
@@ -17,6 +23,8 @@ ALLOWED = {
     "_initializing",
     "_USAGE_ENV_VARS_TO_COLLECT", "_report_tpu_inference_usage",
 }  # fmt: skip
+CONTRACTS = tomllib.loads((PACKAGE.parent / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["importlinter"]["contracts"]
+LAYERS = [{name.strip() for name in layer.split("|")} for one in CONTRACTS if one["type"] == "layers" for layer in one["layers"]]
 SOURCES = {path: ast.parse(path.read_text(encoding="utf-8")) for path in PACKAGE.rglob("*.py")}
 
 
@@ -50,6 +58,25 @@ def private_names_of_others(tree):
     looked_up = {part for node in ast.walk(tree) if isinstance(node, ast.Call) and ast.unparse(node.func) in ("getattr", "setattr")
                  for part in strings(node.args[1])}  # fmt: skip
     return {name for name in {*names(tree), *looked_up} - own if name.startswith("_") and not name.endswith("__")}
+
+
+def test_the_map_in_contributing_names_the_layers_in_the_order_of_the_contract():
+    """The map has the foundation first, the contract has it last; layers side by side may stand in any order."""
+    layers = list(reversed(LAYERS))
+    rows = re.findall(r"^\| `([\w.]+)/?` \|", (PACKAGE.parent / "CONTRIBUTING.md").read_text(encoding="utf-8"), re.MULTILINE)
+    named = [row.removesuffix(".py") for row in rows]
+    places = [next((place for place, layer in enumerate(layers) if name in layer), None) for name in named]
+
+    assert set(named) == set().union(*layers)
+    assert places == sorted(places)
+
+
+def test_each_file_and_folder_of_the_package_has_a_layer():
+    """At most 16 entries, so that the folder can be read as a sentence."""
+    entries = {path.name for path in PACKAGE.iterdir() if path.name != "__pycache__"}
+
+    assert {name.removesuffix(".py") for name in entries} - set().union(*LAYERS) - {"__init__", "__main__", "py.typed"} == set()
+    assert len(entries) <= 16
 
 
 def test_imports_flow_one_way():
