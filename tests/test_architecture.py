@@ -19,7 +19,7 @@ from otel_usage.facts.builtin import HARDWARE, UPTIME
 PACKAGE = Path(__file__).parents[1] / "otel_usage"
 # The standard library's, and those of vLLM whose shapes are recorded.
 ALLOWED = {
-    "_thread", "_count", "_getframe", "_DummyThread", "_active", "_is_main_interpreter", "_xxsubinterpreters", "_lock", "_is_owned",
+    "_thread", "_getframe", "_DummyThread", "_active", "_is_main_interpreter", "_xxsubinterpreters", "_lock", "_is_owned",
     "_initializing",
     "_USAGE_ENV_VARS_TO_COLLECT", "_report_tpu_inference_usage",
 }  # fmt: skip

@@ -6,7 +6,6 @@ does not have, and hangs when it imports the same. So a fork waits until no thre
 
 from __future__ import annotations
 
-import _thread
 import os
 import sys
 import threading
@@ -20,8 +19,8 @@ if TYPE_CHECKING:
 
 # 5 s: to load OpenTelemetry takes long on a cold disk. A detector that hangs holds up one fork.
 PAUSES_FOR_FORK = 2500
-# 20 ms, for threads that are through with their work to be gone.
-PAUSES_TO_BE_GONE = 10
+# 0.25 s, for threads that begin or end at that moment; they need a millisecond where the machine is not loaded.
+PAUSES_FOR_UNSAFE = 125
 
 
 class Busy:
@@ -33,6 +32,10 @@ class Busy:
     started: ClassVar[set[int]] = set()
     # Those that a fork has waited for in vain.
     hung: ClassVar[set[int]] = set()
+    # Those that were started and run no Python yet, each as an object of its own; those that have run their last line,
+    # by their native ids.
+    beginning: ClassVar[set[object]] = set()
+    ended: ClassVar[set[int]] = set()
     forking = heeds_forks = False
 
     def __enter__(self) -> None:
@@ -78,26 +81,34 @@ def _rest() -> None:
 def busy_threads() -> set[int]:
     """Return the idents of the threads that are busy; a forked child begins with none."""
     if Busy.process != os.getpid():
-        Busy.process, Busy.threads, Busy.started, Busy.hung = os.getpid(), set(), set(), set()
+        Busy.process = os.getpid()
+        Busy.threads, Busy.started, Busy.hung, Busy.beginning, Busy.ended = set(), set(), set(), set(), set()
     return Busy.threads
 
 
 def wait_until_idle(pauses: int) -> None:
-    """Wait until no thread of ours is busy, for at most so many pauses, and those that are through are gone."""
+    """Wait until no thread of ours is busy, for at most so many pauses, and until none is between two states.
+
+    A thread that has been started and runs no Python yet uses memory that interpreter finalization frees, and so does
+    one that has run its last line.
+    """
     while busy_threads() and pauses > 0:
         pause(PAUSE)
         pauses -= 1
-    pauses = PAUSES_TO_BE_GONE
-    while _thread._count() > _remaining() and pauses > 0:  # noqa: SLF001 -- nothing else says when a thread is gone
+    pauses = PAUSES_FOR_UNSAFE
+    while (Busy.beginning or any(map(_is_there, tuple(Busy.ended)))) and pauses > 0:
         pause(PAUSE)
         pauses -= 1
 
 
-def _remaining() -> int:
-    """Return how many threads stay: the host's, and those of ours that wait for the network or for a driver."""
-    main, stand_in = threading.main_thread(), getattr(threading, "_DummyThread", ())
-    hosts = [thread for thread in threading.enumerate() if thread is not main and not isinstance(thread, stand_in)]
-    return len(hosts) + len(Busy.started)
+def note_end() -> None:
+    """Note that this thread has run its last line; those that are gone since are forgotten."""
+    Busy.ended = {thread for thread in (*Busy.ended, threading.get_native_id()) if _is_there(thread)}
+
+
+def _is_there(thread: int) -> bool:
+    """Tell whether the system still has a thread, by its native id; False where it can't say."""
+    return os.path.exists(f"/proc/self/task/{thread}")
 
 
 def heed_forks() -> None:

@@ -30,9 +30,17 @@ class Shutdown:
 def park_if_over() -> None:
     """Block this thread for ever, where our exit handler has returned."""
     if Shutdown.begun and not Shutdown.waiting:
-        never = _thread.allocate_lock()
-        never.acquire()
-        never.acquire()
+        park()
+
+
+def park() -> None:
+    """Block this thread for ever.
+
+    A thread that ends beside interpreter finalization may use memory that is freed; one that is blocked uses none.
+    """
+    never = _thread.allocate_lock()
+    never.acquire()
+    never.acquire()
 
 
 def is_exit_handler() -> bool:

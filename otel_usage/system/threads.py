@@ -10,8 +10,8 @@ import sys
 import threading
 from itertools import tee
 
-from otel_usage.system.busy import Busy, busy_threads, heed_forks, load_logging
-from otel_usage.system.shutdown import Shutdown, is_exit_handler
+from otel_usage.system.busy import Busy, busy_threads, heed_forks, load_logging, note_end
+from otel_usage.system.shutdown import Shutdown, is_exit_handler, park
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -40,16 +40,21 @@ def start(function: Callable[..., None], arguments: tuple[Any, ...] = (), *, nee
     if not Busy.heeds_forks:
         Busy.heeds_forks = True
         heed_forks()
+    busy_threads()  # begins anew in a forked child
+    token = object()
+    Busy.beginning.add(token)
     try:
-        _thread.start_new_thread(_run, (function, arguments))
+        _thread.start_new_thread(_run, (function, arguments, token))
     except RuntimeError as error:
+        Busy.beginning.discard(token)
         raise NoThreadError("no thread can be started") from error
 
 
-def _run(function: Callable[..., None], arguments: tuple[Any, ...]) -> None:
-    busy_threads()  # begins anew in a forked child
+def _run(function: Callable[..., None], arguments: tuple[Any, ...], token: object) -> None:
     Busy.started.add(threading.get_ident())
     try:
+        with Busy():
+            Busy.beginning.discard(token)
         with Busy():
             load_logging()
         function(*arguments)
@@ -59,6 +64,11 @@ def _run(function: Callable[..., None], arguments: tuple[Any, ...]) -> None:
         with Busy():
             uncount()
             Busy.started.discard(threading.get_ident())
+            ends = not Shutdown.begun
+            if ends:
+                note_end()
+        if not ends:
+            park()
 
 
 def uncount() -> None:

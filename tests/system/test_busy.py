@@ -6,8 +6,9 @@ import time
 
 import pytest
 
-from otel_usage.system import busy
+from otel_usage.system import busy, threads
 from otel_usage.system.busy import Busy, wait_until_idle
+from otel_usage.system.shutdown import Shutdown
 from otel_usage.system.threads import start
 
 FORKS = """
@@ -66,24 +67,67 @@ def test_fork_waits_for_a_thread_that_hangs_once_and_for_others_again():
     assert Busy.hung == set()
 
 
-def test_shutdown_waits_until_a_thread_that_is_through_is_gone(monkeypatch):
-    """A thread that ends is counted until the interpreter has freed its state, a few milliseconds after its last line."""
-    counts, pauses = iter([3, 2, 1, 0]), []
-    monkeypatch.setattr(busy._thread, "_count", lambda: next(counts) + busy._remaining())
-    monkeypatch.setattr(busy, "pause", pauses.append)
+@pytest.mark.parametrize(("left", "waited"), [(3, 3), (10**6, 125)], ids=["soon", "never"])
+def test_shutdown_waits_for_a_thread_that_was_started_and_has_not_begun(monkeypatch, left, waited):
+    """For at most 0.25 s: finalization frees what such a thread uses before its first line."""
+    pauses, token = [], object()
+
+    def pause(seconds):
+        pauses.append(seconds)
+        if len(pauses) == left:
+            Busy.beginning.discard(token)
+
+    monkeypatch.setattr(busy, "pause", pause)
+    monkeypatch.setattr(Busy, "beginning", {token})
+    monkeypatch.setattr(Busy, "ended", set())
     wait_until_idle(125)
 
-    assert pauses == [busy.PAUSE] * 3
+    assert pauses == [busy.PAUSE] * waited
 
 
-def test_shutdown_waits_20_ms_for_threads_that_the_host_started_past_threading(monkeypatch):
-    """They can't be told from ours."""
+@pytest.mark.parametrize(("left", "waited"), [(3, 3), (10**6, 125)], ids=["soon", "never"])
+def test_shutdown_waits_for_a_thread_that_has_run_its_last_line_until_the_system_has_it_no_more(monkeypatch, left, waited):
+    """For at most 0.25 s: finalization frees what such a thread uses after its last line."""
     pauses = []
-    monkeypatch.setattr(busy._thread, "_count", lambda: 1 + busy._remaining())
     monkeypatch.setattr(busy, "pause", pauses.append)
+    monkeypatch.setattr(busy, "_is_there", lambda thread: thread == 7 and len(pauses) < left)
+    monkeypatch.setattr(Busy, "ended", {7, 8})
     wait_until_idle(125)
 
-    assert sum(pauses) == pytest.approx(0.02)
+    assert pauses == [busy.PAUSE] * waited
+
+
+def test_a_started_thread_counts_as_beginning_until_it_runs(monkeypatch):
+    """It is noted before it is started, and forgotten where it can't be."""
+    monkeypatch.setattr(Busy, "beginning", set())
+    noted, over = [], threading.Event()
+    monkeypatch.setattr(threads._thread, "start_new_thread", lambda *_: noted.append(len(Busy.beginning)))
+    start(over.set)
+    monkeypatch.setattr(threads._thread, "start_new_thread", lambda *_: (_ for _ in ()).throw(RuntimeError("no more threads")))
+    with pytest.raises(RuntimeError):
+        start(over.set)
+    before = len(Busy.beginning)
+    monkeypatch.undo()
+    start(over.set)
+
+    assert over.wait(5)
+    assert (noted, before, Busy.beginning) == ([1], 1, set())
+
+
+def test_a_thread_that_is_through_while_the_process_ends_is_blocked(monkeypatch):
+    """It does not end beside interpreter finalization; one that is through before that ends, and is forgotten."""
+    ids = []
+    for begun in (False, True):
+        monkeypatch.setattr(Shutdown, "begun", begun)
+        monkeypatch.setattr(Shutdown, "waiting", int(begun))
+        start(lambda: ids.append(threading.get_native_id()), needed=True)
+        end = time.monotonic() + 5
+        while (len(ids) < 1 + begun or Busy.started) and time.monotonic() < end:
+            time.sleep(0.001)
+    time.sleep(0.05)
+
+    assert [os.path.exists(f"/proc/self/task/{thread}") for thread in ids] == [False, True]
+    assert ids[1] not in Busy.ended
 
 
 def test_threads_that_wait_for_the_network_hold_up_no_shutdown():
