@@ -27,7 +27,7 @@ test-matrix: $(MATRIX)/oldest/ready $(MATRIX)/newest/ready  # the quick part wit
 	$(MATRIX)/newest/bin/pytest $(QUICK)
 
 .PHONY: soak
-soak: $(VENV)/test  # what has a size, in that of the contract: takes most of an hour
+soak: $(VENV)/test  # the tests that have two sizes, in the larger one: takes most of an hour
 	nice $(BIN)/pytest --soak -m soak --timeout 3600 --durations 0
 
 .PHONY: mutants

@@ -28,7 +28,7 @@ LOOPBACK = ("127.", "::1", "localhost")
 KEPT = ("PATH", "LANG", "LC_ALL", "TMPDIR", "COVERAGE_PROCESS_START", "COV_CORE_DATAFILE")
 
 
-# The same examples in each run, however slow or loaded the machine is; for `make soak` as many as the contract asks for.
+# The same examples in each run, however slow or loaded the machine is; for `make soak` far more.
 hypothesis.settings.register_profile(
     "same", derandomize=True, deadline=None, database=None, suppress_health_check=list(hypothesis.HealthCheck)
 )
@@ -37,7 +37,7 @@ hypothesis.settings.register_profile("soak", hypothesis.settings.get_profile("sa
 
 def pytest_addoption(parser):
     """Have `make soak` choose the sizes."""
-    parser.addoption("--soak", action="store_true", help="the sizes of the contract, for tests that are marked so")
+    parser.addoption("--soak", action="store_true", help="the larger sizes, for tests that are marked so")
 
 
 def pytest_configure(config):

@@ -114,6 +114,13 @@ def test_only_the_pipeline_makes_a_tracer_and_nobody_a_provider():
     assert made == {"pipeline.py": {"Tracer"}}
 
 
+def test_only_the_command_line_looks_for_installed_apps():
+    """A process that reports does not: a package that is installed beside it widens nothing that it sends."""
+    looks = {path.relative_to(PACKAGE).as_posix() for path, tree in SOURCES.items() if {"registry", "entry_points"} & {*names(tree)}}
+
+    assert {place for place in looks if not place.startswith("cli/")} == {"facts/registry.py"}
+
+
 def test_nothing_private_of_others_is_used():
     """No name of OpenTelemetry, or of anybody else, that begins with an underscore."""
     used = {path.relative_to(PACKAGE).as_posix(): private_names_of_others(tree) - ALLOWED for path, tree in SOURCES.items()}

@@ -1,4 +1,4 @@
-"""May anything be recorded or sent: every signal of the contract, alone and against others."""
+"""May anything be recorded or sent: every signal of docs/design.md, "Signals", alone and against others."""
 
 import os
 import socket

@@ -1,13 +1,16 @@
 """One report, end to end: detected, declared, admitted, written, and received by a real receiver, in every way out."""
 
 import json
+import threading
 
 import pytest
 from myengine_app import APP
 from receiver import ACCEPTS
 
 from otel_usage import App, UsageReporter
+from otel_usage.detect import Detection
 from otel_usage.facts.scope import __version__
+from otel_usage.run import job
 
 FACTS = {
     "provider": "GCP", "num_cpu": 24, "cpu_type": "Intel(R) Xeon(R) CPU @ 2.20GHz", "cpu_family_model_stepping": "6,85,7",
@@ -68,7 +71,7 @@ def check(received, line, time):
 
 
 def test_the_sealed_sender_delivers_to_the_projects_endpoint(report, receiver):
-    """One request, with exactly the headers of the contract."""
+    """One request, with exactly the headers of docs/design.md, "Requests to the project"."""
     flushed, (line,) = report(endpoint=receiver.url)
     received = receiver.only
     check(received, line, cut(line["log_time"]))
@@ -132,6 +135,21 @@ def test_two_destinations_get_reports_that_can_not_be_joined(report, receiver, g
     assert project["service.instance.id"] == line["uuid"] != own["service.instance.id"]
     assert (project_span.trace_id, project_span.span_id) != (own_span.trace_id, own_span.span_id)
     assert {**project, "service.instance.id": 0} == {**own, "service.instance.id": 0}
+
+
+def test_what_the_host_sets_after_the_call_changes_no_destination(monkeypatch, home, receiver):
+    """A host sets OpenTelemetry's variables for its own tracing; here that is while a detector still looks."""
+    held = threading.Event()
+    monkeypatch.setattr(job, "_detection", lambda _: held.wait(10) and Detection({}))
+    usage = UsageReporter("myengine", endpoint=receiver.url)
+    usage.report()
+    monkeypatch.setenv("MYENGINE_USAGE_STATS_SERVER", "http://127.0.0.1:9")
+    monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", "http://127.0.0.1:9")
+    held.set()
+    flushed = usage.flush(10)
+
+    assert flushed is True
+    assert len(receiver.only.spans) == 1
 
 
 @pytest.mark.parametrize("wire", ["otlp", "json"])

@@ -49,13 +49,13 @@ class Attribute:
     def __init__(  # noqa: PLR0913 -- a row of the table has that many columns
         self,
         name: str,
-        type: type[Scalar],  # noqa: A002 -- the column's name in the contract
+        type: type[Scalar],  # noqa: A002 -- its name in docs/design.md, "Facts"
         *,
         place: str = "resource",
         unit: str | None = None,
         values: tuple[str, ...] | None = None,
         pattern: str | None = None,
-        open: str | None = None,  # noqa: A002 -- the column's name in the contract
+        open: str | None = None,  # noqa: A002 -- its name in docs/design.md, "Facts"
         step: float | None = None,
         minimum: float | None = None,
         maximum: float | None = None,
@@ -97,12 +97,12 @@ class Fact:
     def __init__(  # noqa: PLR0913 -- a row of the table has that many columns
         self,
         key: str,
-        type: type[Scalar],  # noqa: A002 -- the column's name in the contract
+        type: type[Scalar],  # noqa: A002 -- its name in docs/design.md, "Facts"
         *,
         why: str,
         values: Iterable[str] | None = None,
         pattern: str | None = None,
-        open: str | None = None,  # noqa: A002 -- the column's name in the contract
+        open: str | None = None,  # noqa: A002 -- its name in docs/design.md, "Facts"
         attribute: str | None = None,
         unit: str | None = None,
         step: float | None = None,

@@ -24,7 +24,7 @@ class MappedFact(Fact):
     def __init__(  # noqa: PLR0913 -- a row of the table has that many columns
         self,
         key: str,
-        type: type[Scalar],  # noqa: A002 -- the column's name in the contract
+        type: type[Scalar],  # noqa: A002 -- its name in docs/design.md, "Facts"
         *mapped: Attribute,
         why: str,
         split: Callable[[Any], tuple[Scalar | None, ...]] | None = None,

@@ -48,7 +48,7 @@ def resolved(environ, *, endpoint="https://stats.example.org", wire="otlp"):
     ],
 )  # fmt: skip
 def test_the_destinations_are_those_that_were_named(environ, destinations):
-    """The table of the contract: what is set, and where reports go."""
+    """The table of docs/design.md, "Destinations": what is set, and where reports go."""
     assert resolved(environ) == destinations
 
 

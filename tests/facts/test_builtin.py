@@ -1,4 +1,4 @@
-"""The built-in table against the contract, row by row."""
+"""The built-in table against docs/design.md, "Report: attributes", row by row."""
 
 import re
 
@@ -57,7 +57,7 @@ def attributes_of(**facts):
     ],
 )  # fmt: skip
 def test_each_key_becomes_the_attributes_of_the_contract(key, value, attributes):
-    """The mapping table of the contract, one way."""
+    """The table of docs/design.md, "Report: attributes", one way."""
     assert attributes_of(**{key: value}) == attributes
 
 
@@ -71,7 +71,7 @@ def test_each_key_becomes_the_attributes_of_the_contract(key, value, attributes)
     ],
 )  # fmt: skip
 def test_the_attributes_become_the_same_key_again(key, value):
-    """The mapping table of the contract, the other way: only that key, with that value."""
+    """The same table, the other way: only that key, with that value."""
     attributes = attributes_of(**{key: value})
     joined = {
         name: fact.join(tuple(attributes.get(column.name) for column in APP.attributes_of[name]))
