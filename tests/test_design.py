@@ -145,6 +145,7 @@ def test_each_command_is_in_the_table():
 @pytest.mark.parametrize(
     ("command", "arguments"),
     [("report --json", ["report", "--json"]), ("status --json", ["status", "--json"]), ("facts --format json", ["facts", "--format", "json"])],
+    ids=["report", "status", "facts"],
 )
 def test_each_key_of_the_json_output_is_in_its_row(home, command, arguments):
     """The keys of the object, or of the first of a list of them."""
