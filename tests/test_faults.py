@@ -14,7 +14,7 @@ from otel_usage.system.private_files import read_lines
 
 FAULTS = """
 import errno, os, shutil, sys, threading
-import otel_usage.system.directory, otel_usage.exporters.line, otel_usage.outbox
+import otel_usage.system.directory, otel_usage.system.private_files, otel_usage.delivery.outbox
 from otel_usage import UsageReporter
 CALLS = ("open", "write", "fstat", "mkdir", "stat", "lseek", "read", "replace", "unlink", "listdir", "close")
 ERRORS = ("ENOSPC", "EDQUOT", "EIO", "EROFS", "EACCES", "EPERM", "EMFILE", "ENFILE", "ESTALE", "EINTR", "EAGAIN", "ENOLCK",

@@ -80,8 +80,12 @@ class Job:
         """Leave what is to be sent in the outbox, the next time that this runs."""
         self._leaves = True
 
-    def run(self) -> None:
-        """Do what is still to be done: the first time all of it, then what a destination did not take."""
+    def run(self, made: Callable[[], object] = bool) -> None:
+        """Do what is still to be done: the first time all of it, then what a destination did not take.
+
+        Args:
+            made: Called once there is a report, before the first attempt to send it, which may take long.
+        """
         self.attempts += 1
         if self.report is None:
             from otel_usage.system.host_state import reserve_standard_streams  # noqa: PLC0415 -- loads `warnings`
@@ -101,6 +105,7 @@ class Job:
             self._pending = [PendingReport(*pair, self.gate) for pair in self.pairs]
             for pending in self._pending:
                 pending.keep()
+            made()
         if Shutdown.begun or self._leaves:  # a later run sends it, or a later attempt
             self._leaves = False
             for pending in self._pending:

@@ -59,9 +59,9 @@ class Run:
 
     def _do(self, job: Job) -> None:
         """Do a job, and plan what follows from it."""
-        before, first = job.misfits, job.report is None
+        before = job.misfits
         try:
-            job.run()
+            job.run(made=lambda: self._begin(job))
         finally:
             self.misfits += job.misfits - before
             job.written.set()
@@ -69,7 +69,10 @@ class Run:
             if (pause := job.pause) is not None:
                 attempts = job.attempts
                 self._worker.later(pause, lambda: self._again(job, attempts))
-        if first and self._heartbeat is None and job.report is not None:
+
+    def _begin(self, job: Job) -> None:
+        """Plan the heartbeats of the run, and when to send what earlier runs left; no attempt to send delays them."""
+        if self._heartbeat is None and job.report is not None:
             self._heartbeat = Heartbeat(job.report, job.pairs, job.gate, self._interval)
             self._plan_heartbeat()
             for task in self._others()[:MOST_OF_OTHERS]:

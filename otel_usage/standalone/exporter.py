@@ -13,7 +13,7 @@ from otel_usage.facts.admission import admit
 from otel_usage.facts.app import App, is_name
 from otel_usage.facts.builtin import HEARTBEAT, REPORT, SCOPE, SERVICE_NAME
 from otel_usage.facts.report import Report
-from otel_usage.system.private_files import MAX_BYTES, append_line
+from otel_usage.system.private_files import MAX_BYTES, append_lines
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -43,25 +43,33 @@ class LocalFileSpanExporter(SpanExporter):
         self._encoded: tuple[Resource, tuple[object, ...], str, str] | None = None
 
     def export(self, spans: Sequence[ReadableSpan]) -> SpanExportResult:
-        """Write a line for each usage span; FAILURE where one is not in the file. Raises nothing."""
+        """Write a line for each usage span, those of one app in one write; FAILURE where one is not in the file."""
+        by_app: dict[str, tuple[App, list[ReadableSpan]]] = {}
+        for span in spans:
+            if (app := self._app_of(span)) is not None:
+                by_app.setdefault(app.name, (app, []))[1].append(span)
         try:
-            written = [self._write(span) for span in spans]
+            written = [self._write(app, own) for app, own in by_app.values()]
         except (OSError, ValueError):
             return SpanExportResult.FAILURE
         return SpanExportResult.SUCCESS if all(written) else SpanExportResult.FAILURE
 
-    def _write(self, span: ReadableSpan) -> bool:
-        """Write the span's line; False where there is no directory for it, True where it is not to be written."""
+    def _app_of(self, span: ReadableSpan) -> App | None:
+        """Return the app of a usage span, None for a span that is not taken."""
         scope = span.instrumentation_scope
         if scope is None or scope.name != SCOPE or span.name not in (REPORT, HEARTBEAT):
-            return True
-        app = self._app(span.resource.attributes.get(SERVICE_NAME))
-        if app is None or decide(app.name).mode == OFF:
+            return None
+        return self._app(span.resource.attributes.get(SERVICE_NAME))
+
+    def _write(self, app: App, spans: list[ReadableSpan]) -> bool:
+        """Write the lines of an app's spans; False where there is no directory, True where consent forbids it."""
+        if decide(app.name).mode == OFF:
             return True
         directory = self._directory or config_directory(app.name)
         if directory is None:
             return False
-        append_line(os.path.join(directory, FILE), self._line(app, span), max_bytes=self._max_bytes)
+        lines = [self._line(app, span) for span in spans]
+        append_lines(os.path.join(directory, FILE), lines, max_bytes=self._max_bytes)
         return True
 
     def _line(self, app: App, span: ReadableSpan) -> str:

@@ -24,7 +24,7 @@ except ImportError:  # Windows, where a single write must do
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
     from typing import TypeAlias
 
     Flat: TypeAlias = dict[str, str | int | float | bool | None]
@@ -37,12 +37,42 @@ INFINITY = float("inf")
 
 
 def append_line(path: str, line: str, *, max_bytes: int = MAX_BYTES) -> None:
-    """Append `line` and its newline to the file at `path`, creating it and its directory where they are missing.
+    """Append a line; see append_lines."""
+    append_lines(path, [line], max_bytes=max_bytes)
 
-    max_bytes: the size in bytes beyond which the file becomes `path`.1 and a new one begins; 0 for never.
-    Raises OSError where the line is not in the file, and then nothing of it is.
+
+def append_lines(path: str, lines: Iterable[str], *, max_bytes: int = MAX_BYTES) -> None:
+    """Append lines and their newlines in one write, creating the file and its directory where they are missing.
+
+    Args:
+        path: The file.
+        lines: ASCII text, without newlines.
+        max_bytes: The size beyond which the file becomes `path`.1 and a new one begins; 0 for never. Lines that are
+            together larger than this take several writes.
+
+    Raises:
+        OSError: The lines of one write are not in the file, and nothing of them is, nor of those behind them.
     """
-    data = line.encode("ascii") + b"\n"
+    for data in _blocks(lines, max_bytes):
+        _append_block(path, data, max_bytes)
+
+
+def _blocks(lines: Iterable[str], max_bytes: int) -> Iterator[bytes]:
+    """Join lines to blocks of at most so many bytes each, or of one line that is larger."""
+    block: list[bytes] = []
+    size = 0
+    for line in lines:
+        data = line.encode("ascii") + b"\n"
+        if block and max_bytes and size + len(data) > max_bytes:
+            yield b"".join(block)
+            block, size = [], 0
+        block.append(data)
+        size += len(data)
+    if block:
+        yield b"".join(block)
+
+
+def _append_block(path: str, data: bytes, max_bytes: int) -> None:
     folder, name = os.path.split(path)
     with Directory.open(folder, create=True) as directory:
         descriptor, locked = _open_locked(directory, name)

@@ -2,6 +2,7 @@
 
 import json
 import os
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -227,3 +228,25 @@ def test_many_heartbeats_grow_nothing(home, size):
     assert max(kept.values()) <= 2 * 2**20
     assert len(waiting(str(home / ".config/myengine"))) == 1
     assert records <= 1
+
+
+ENDS_WHILE_IT_SENDS = """
+import os, time
+from otel_usage import Fact, UsageReporter
+facts = [Fact("requests", int, on="heartbeat", why="how much a run serves")]
+usage = UsageReporter("myengine", facts=facts, endpoint=os.environ["SILENT"])
+usage.report()
+file = os.path.expanduser("~/.config/myengine/usage_stats.json")
+while not os.path.exists(file) or not os.path.exists(os.path.expanduser("~/.config/myengine/usage_outbox")):
+    time.sleep(0.01)
+usage.set_runtime(requests=7)
+"""
+
+
+def test_a_run_that_ends_while_its_report_is_sent_has_its_last_heartbeat(run_python, lines):
+    """A server that does not answer takes what the run has done from nobody."""
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        done = run_python(ENDS_WHILE_IT_SENDS, SILENT=f"http://127.0.0.1:{silent.getsockname()[1]}")
+
+    assert (done.stdout, done.stderr) == ("", "")
+    assert [line.get("requests") for line in lines()] == [None, 7]

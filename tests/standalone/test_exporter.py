@@ -1,6 +1,7 @@
 """The local file as a span exporter in somebody's own pipeline."""
 
 import json
+import os
 
 import pytest
 from myengine_app import APP
@@ -11,6 +12,7 @@ from opentelemetry.sdk.trace.export import SimpleSpanProcessor, SpanExportResult
 
 from otel_usage.facts.builtin import HEARTBEAT
 from otel_usage.facts.report import Report
+from otel_usage.standalone import exporter as exporter_module
 from otel_usage.standalone.exporter import LocalFileSpanExporter
 
 FACTS = {
@@ -79,7 +81,7 @@ def test_spans_that_are_not_its_own_are_left_alone(home, exporter):
     assert (exporter.export(spans), list(home.iterdir())) == (SpanExportResult.SUCCESS, [])
 
 
-def test_consent_is_asked_for_each_span(path, monkeypatch):
+def test_consent_is_asked_before_each_write(path, monkeypatch):
     """Once opted out, nothing more is written; that is no failure."""
     exporter = LocalFileSpanExporter(APP)
     exporter.export([ended_span(Report(APP, FACTS))])
@@ -87,6 +89,32 @@ def test_consent_is_asked_for_each_span(path, monkeypatch):
     result = exporter.export([ended_span(Report(APP, FACTS))])
 
     assert (result, len(path.read_text().splitlines())) == (SpanExportResult.SUCCESS, 1)
+
+
+def test_a_batch_costs_one_decision_and_one_write_for_each_app(home, monkeypatch):
+    """All lines are there, in the order of their spans."""
+    decided, written = [], []
+    decide, write = exporter_module.decide, os.write
+    monkeypatch.setattr(exporter_module, "decide", lambda app: decided.append(app) or decide(app))
+    monkeypatch.setattr(os, "write", lambda file, data: written.append(data.count(b"\n")) or write(file, data))
+    spans = [ended_span(Report(APP, {**FACTS, "batch": number})) for number in range(20)]
+    other = [ended_span(Report(APP, FACTS), service="otherengine") for _ in range(3)]
+    result = LocalFileSpanExporter().export([*spans[:10], *other, *spans[10:]])
+    lines = (home / ".config/myengine/usage_stats.json").read_text().splitlines()
+
+    assert (result, decided, written) == (SpanExportResult.SUCCESS, ["myengine", "otherengine"], [20, 3])
+    assert [json.loads(line)["log_time"] for line in lines] == [span.start_time for span in spans]
+
+
+def test_a_batch_that_is_larger_than_the_file_may_be_rotates_it(path):
+    """No file grows past the bound; the newest lines are there."""
+    spans = [ended_span(Report(APP, {**FACTS, "log_time": number + 1})) for number in range(12)]
+    line = len(Report(APP, {**FACTS, "log_time": 1}).line) + 2
+    result = LocalFileSpanExporter(APP, max_bytes=5 * line).export(spans)
+    files = [path.with_name("usage_stats.json.1"), path]
+
+    assert result is SpanExportResult.SUCCESS
+    assert [[json.loads(line)["log_time"] for line in file.read_text().splitlines()] for file in files] == [[6, 7, 8, 9, 10], [11, 12]]
 
 
 def test_a_directory_and_a_bound_may_be_given(tmp_path):
