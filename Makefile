@@ -47,7 +47,7 @@ lint: $(VENV)/test  # style, types and the import contract
 	$(BIN)/lint-imports --no-logo
 
 .PHONY: docs
-docs: $(VENV)/test  # write what is generated again: the tables of README.md, and collector-config/
+docs: $(VENV)/test  # write what is generated again: the tables of docs/facts.md, the report in README.md, and collector-config/
 	$(BIN)/python tests/support/generated.py
 
 .PHONY: otelcol

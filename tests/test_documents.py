@@ -1,20 +1,147 @@
 """The documents say what is so."""
 
+import json
 import re
 import subprocess
 import sys
 from importlib.metadata import requires
-from pathlib import Path
 
 import generated
+import pages
+import pytest
 
-ROOT = Path(__file__).parents[1]
-README = (ROOT / "README.md").read_text(encoding="utf-8")
+from otel_usage import App, consent
+from otel_usage.facts.admission import admit_value
+
+ROOT = pages.ROOT
+README = pages.read("README.md")
+OPT_OUT = pages.read("docs/opt-out.md")
+PAGES = ("README.md", "CONTRIBUTING.md", *sorted(f"docs/{path.name}" for path in (ROOT / "docs").glob("*.md")),
+         "otel_usage/integrations/README.md", "collector-config/README.md")  # fmt: skip
 
 
-def test_the_generated_parts_of_the_readme_are_those_of_the_table():
+@pytest.mark.parametrize("page", generated.PAGES, ids=lambda page: page.name)
+def test_the_generated_parts_of_a_page_are_those_of_the_table(page):
     """`make docs` writes them; this fails when they drift."""
-    assert generated.written_again(README) == README
+    text = page.read_text(encoding="utf-8")
+
+    assert generated.written_again(text) == text
+
+
+def test_each_generated_part_stands_in_one_page():
+    """A marker that is misspelt would keep its part from being written."""
+    texts = [page.read_text(encoding="utf-8") for page in generated.PAGES]
+    found = {name: sum(text.count(f"<!-- {name}: begin -->\n") * text.count(f"<!-- {name}: end -->\n") for text in texts)
+             for name in generated.parts()}  # fmt: skip
+
+    assert found == dict.fromkeys(generated.parts(), 1)
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_every_link_leads_to_a_file_or_a_heading(page):
+    """Within the repository; no page is fetched."""
+    links = re.findall(r"\]\(([^)\s]+)\)", pages.read(page))
+    here = [link.partition("#") for link in links if "://" not in link]
+    targets = [((ROOT / page).parent / path if path else ROOT / page, heading) for path, _, heading in here]
+    broken = [str(path) for path, _ in targets if not path.exists()]
+    headings = [(path.name, heading) for path, heading in targets if heading and heading not in anchors(path)]
+
+    assert (broken, headings) == ([], [])
+
+
+def anchors(path):
+    """Return the anchors of a page's headings, as they are made for them."""
+    titles = re.findall(r"^#+ (.+)$", path.read_text(encoding="utf-8"), flags=re.MULTILINE)
+    return {re.sub(r"[^\w -]", "", title.lower()).replace(" ", "-") for title in titles}
+
+
+def test_the_readme_can_be_read_in_a_terminal():
+    """Install first, both commands on the first two screens, and no line that has to be scrolled."""
+    lines = README.splitlines()
+    commands = [number for number, line in enumerate(lines, 1) if line.startswith(("$ make report", "$ make test"))]
+
+    assert lines[2:5] == ["```console", "$ pip install otel-usage", "```"]
+    assert max(commands) < 80
+    assert [line for line in lines if len(line) > 300] == []
+
+
+def test_what_leaves_of_a_published_form_is_what_the_page_says():
+    """The values that docs/facts.md gives as examples."""
+    shown = pages.rows(pages.read("docs/facts.md"), "attribute", "value", "leaves as")
+    attributes = App("myengine").attributes
+
+    assert [[name, value, admit_value(attributes[name], value)[0]] for name, value, _ in shown] == shown
+    assert len(shown) == 10
+
+
+def test_the_page_of_opt_outs_has_every_signal_and_no_other():
+    """By the names that `status` gives them."""
+    shown = {name for name, _, _ in pages.rows(OPT_OUT, "signal", "counts when", "means")}
+    signals = [signal.name for environ in ({"HOME": "/home/you"}, {}) for signal in consent.signals("myengine", environ)]
+    homeless = [signal.name for signal in consent.signals("myengine", {"HOME": "you", "XDG_CONFIG_HOME": "x"})]
+    found = {name.rpartition("/")[2].replace("MYENGINE", "<APP>") for name in signals + homeless}
+
+    assert shown == found | {"config directory"}
+
+
+def test_the_page_of_opt_outs_has_every_directory_in_its_order():
+    """Those in which the signals' files are looked for."""
+    environ = {"MYENGINE_CONFIG_ROOT": "/root", "XDG_CONFIG_HOME": "/xdg", "HOME": "/home"}
+    paths = [signal.name for signal in consent.signals("myengine", environ) if signal.name.endswith("/do_not_track")]
+    named = {"/root": "$<APP>_CONFIG_ROOT", "/xdg/myengine": "$XDG_CONFIG_HOME/<app>", "/home/.config/myengine": "$HOME/.config/<app>"}
+    found = [path.removesuffix("/do_not_track").replace(consent.SYSTEM_DIRECTORY, "/etc") for path in paths]
+
+    assert [name for name, _ in pages.rows(OPT_OUT, "directory", "for")] == [
+        named.get(path, path.replace("myengine", "<app>")) for path in found
+    ]
+
+
+def test_the_page_of_opt_outs_has_every_file_that_is_made(run_python, receiver, home):
+    """After a report that is not taken, one of a forked child, two rotations and `off`; and their modes."""
+    shown = [name for cell, _ in pages.rows(OPT_OUT, "file", "what") for name in cell.split("`, `")]
+    folder = home / ".config" / "vllm"
+    folder.mkdir(parents=True, mode=0o700)
+    for name in ("usage_stats.json", "usage_deliveries.json"):
+        (folder / name).write_text("x" * 2**21 + "\n")
+    receiver.reply = (503, {}, b"")
+    done = run_python(f"""
+        import os, time
+        from otel_usage import UsageReporter
+        usage = UsageReporter("vllm", endpoint="{receiver.url}")
+        if os.fork() == 0:
+            usage.report()
+            usage.flush(10)
+            os._exit(0)
+        os.wait()
+    """)
+    (folder / "usage_outbox").rename(folder / "kept")
+    off = pages.run("otel-usage --app vllm off", home)
+    (folder / "kept").rename(folder / "usage_outbox")
+    found = {re.sub(r"\d+\.\d+", "<pid>.<start>", path.name) + "/" * path.is_dir(): oct(path.stat().st_mode & 0o777)
+             for path in folder.iterdir()}  # fmt: skip
+
+    assert (done.returncode, done.stderr, off[0]) == (0, "", 0)
+    assert found == {name: "0o700" if name.endswith("/") else "0o600" for name in shown}
+
+
+@pytest.mark.parametrize("command", ["off", "on", "verify-off"])
+def test_what_the_page_of_opt_outs_shows_is_printed(home, command):
+    """Word for word, in a home that is empty, or in which `off` was said; `...` stands for anything."""
+    if command == "on":
+        pages.run("otel-usage --app vllm off", home)
+    for line, shown in pages.session(OPT_OUT, f"otel-usage --app vllm {command}"):
+        status, printed = pages.run(line, home)
+
+        assert (status, printed) == (0, pages.expected(shown, printed))
+
+
+def test_the_line_that_vllms_endpoint_is_named_by_is_its_own():
+    """The table of what is sent, and where."""
+    from otel_usage.integrations.vllm import APP
+
+    shown = pages.rows(OPT_OUT, "app", "endpoint", "what is posted there")
+
+    assert [(app, endpoint, f'wire="{APP.wire}"' in what) for app, endpoint, what in shown] == [(APP.name, APP.endpoint, True)]
 
 
 def test_every_dependency_is_explained():
@@ -36,14 +163,17 @@ def test_every_command_is_in_the_help():
     )
 
 
-def test_the_six_lines_of_the_readme_run(run_python, home):
-    """As an adopter would paste them."""
-    code = README.partition("```python\n")[2].partition("```")[0] + "usage.close()\n"
+def test_the_first_snippet_of_the_readme_runs(home):
+    """As an adopter would paste it: a script that ends at once reports its hardware, too."""
+    code = pages.blocks(README, "python")[0]
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=False,
                           env={"HOME": str(home), "OTEL_USAGE_EXPORTER": "none"})  # fmt: skip
 
     assert (done.returncode, done.stderr) == (0, "")
-    assert '"quantization": "awq"' in (home / ".config/myengine/usage_stats.json").read_text()
+    line = json.loads((home / ".config/myengine/usage_stats.json").read_text())
+
+    assert (line["quantization"], line["context"]) == ("awq", "API_SERVER")
+    assert line["num_cpu"] is not None
 
 
 def test_every_setting_of_the_collector_is_in_its_page():
