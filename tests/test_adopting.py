@@ -41,7 +41,7 @@ def test_every_block_of_python_is_a_file_that_a_test_here_runs(project):
 
     assert sorted(paths) == [
         "again.py", "bigapp.py", "launch.py", "myengine/serve.py", "myengine/start.py", "myengine/usage.py",
-        "mylib/__init__.py", "mytool/__main__.py", "noticed.py", "pipeline.py", "switches.py", "tests/test_usage.py",
+        "mylib/__init__.py", "mytool/__main__.py", "noticed.py", "pipeline.py", "spans.py", "switches.py", "tests/test_usage.py",
     ]  # fmt: skip
 
 
@@ -131,12 +131,21 @@ def test_before_send_the_run_that_gives_the_notice_sends_nothing(project, receiv
     assert (first, len(receiver.received), len(lines("myengine"))) == (0, 1, 2)
 
 
+def test_the_parts_by_their_entry_points_write_the_local_file(project, lines):
+    """With the hardware that the detector found; when off, they write nothing more."""
+    (command, _), = pages.session(PAGE, "OTEL_SERVICE_NAME=myengine")
+    off, on = pages.run(command, project, MYENGINE_DO_NOT_TRACK="1"), pages.run(command, project)
+
+    assert (off, on) == ((0, ()), (0, ()))
+    assert reports(lines, "myengine", "context") == [("API_SERVER",)]
+    assert reports(lines, "myengine", "num_cpu") != [(None,)]
+
+
 def test_the_parts_by_hand_write_the_local_file(project, lines):
     """With the declared fact of the resource and the hardware that the detector found."""
     done = pages.run("python pipeline.py", project)
 
     assert done == (0, ())
-    assert reports(lines, "myengine", "context", "quantization", "architecture") != []
     assert reports(lines, "myengine", "context", "quantization") == [("API_SERVER", "awq")]
     assert reports(lines, "myengine", "num_cpu") != [(None,)]
 

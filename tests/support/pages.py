@@ -40,7 +40,8 @@ def rows(text, *titles):
 
 def session(text, command):
     """Return the (command, what it prints) pairs of the block that begins with a command; () where nothing is printed."""
-    block = next(block for block in blocks(text, "console") if block.startswith(f"$ {command}\n"))
+    whole = [block.replace("\\\n    ", "") for block in blocks(text, "console")]
+    block = next(block for block in whole if re.match(rf"\$ {re.escape(command)}\b", block))
     parts = [part.partition("\n") for part in block.removeprefix("$ ").split("\n$ ")]
     return [(line, tuple(printed.splitlines())) for line, _, printed in parts]
 
