@@ -12,6 +12,7 @@ import pytest
 
 from otel_usage import App, consent
 from otel_usage.facts.admission import admit_value
+from otel_usage.integrations.vllm import APP as VLLM
 
 ROOT = pages.ROOT
 README = pages.read("README.md")
@@ -137,11 +138,9 @@ def test_what_the_page_of_opt_outs_shows_is_printed(home, command):
 
 def test_the_line_that_vllms_endpoint_is_named_by_is_its_own():
     """The table of what is sent, and where."""
-    from otel_usage.integrations.vllm import APP
-
     shown = pages.rows(OPT_OUT, "app", "endpoint", "what is posted there")
 
-    assert [(app, endpoint, f'wire="{APP.wire}"' in what) for app, endpoint, what in shown] == [(APP.name, APP.endpoint, True)]
+    assert [(app, endpoint, f'wire="{VLLM.wire}"' in what) for app, endpoint, what in shown] == [(VLLM.name, VLLM.endpoint, True)]
 
 
 def test_every_dependency_is_explained():
@@ -150,6 +149,16 @@ def test_every_dependency_is_explained():
     section = README.partition("## Dependencies")[2]
 
     assert set(re.findall(r"`([\w-]+)`", section.partition("None is loaded")[0])) == asked
+
+
+def test_the_figures_of_the_readme_are_those_that_were_measured():
+    """The page of the integrations says how; and vLLM's facts are as many as it declares."""
+    columns = ("one report", "vLLM's own reporter", "otel_usage")
+    measured = pages.rows(pages.read("otel_usage/integrations/README.md"), *columns)
+
+    assert len(measured) == 3
+    assert pages.rows(README, *columns) == measured
+    assert f"the same {len(VLLM.report_keys)} facts" in " ".join(README.split())
 
 
 def test_every_command_is_in_the_help():
