@@ -65,7 +65,7 @@ def test_the_tests_of_the_page_pass(project):
 
 def test_a_server_with_workers_is_one_report(project, lines):
     """The workers run the same code; what they served is in the last heartbeat."""
-    # Sent nowhere: a run that ends while its first report is being sent has no last heartbeat.
+    # Sent nowhere: the endpoint of the page is not on this machine.
     done = pages.run("python -m myengine.serve", project, OTEL_USAGE_EXPORTER="none")
     heartbeats = [line["requests"] for line in lines("myengine") if "context" not in line]
 
