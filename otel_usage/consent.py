@@ -40,7 +40,7 @@ class Signal:
 
 
 class Decision:
-    """The mode, "on", "local" or "off", and the signal that decided it; no signal where the default holds."""
+    """The mode, "on", "local" or "off", and the signal that decided it; no signal where the app's default holds."""
 
     __slots__ = ("mode", "signal")
 
@@ -49,23 +49,32 @@ class Decision:
 
     @property
     def decided_by(self) -> str:
-        """The name of the signal that decided, or "default"."""
-        return "default" if self.signal is None else self.signal.name
+        """The name of the signal that decided; "default", or "the app's default" where that is not on."""
+        if self.signal is None:
+            return "default" if self.mode == ON else "the app's default"
+        return self.signal.name
 
 
-def decide(app: str | None, environ: Mapping[str, str] | None = None, *, loopback: bool = False) -> Decision:
-    """Decide now whether the reports of `app` may be recorded and sent, and say why.
+def decide(
+    app: str | None, environ: Mapping[str, str] | None = None, *, loopback: bool = False, default: str = ON
+) -> Decision:
+    """Decide now whether the reports of `app` may be recorded and sent, and say why. Never raises.
 
-    app: its name; None counts only the signals that belong to no app. environ: os.environ by default.
-    loopback: whether all that would be sent stays on this machine. Never raises.
     A variable that C code or os.putenv has set since the start is not seen: os.environ is Python's own copy.
+
+    Args:
+        app: Its name; None counts only the signals that belong to no app.
+        environ: The environment variables, os.environ by default.
+        loopback: Whether all that would be sent stays on this machine.
+        default: The app's own choice, "on" or "local". Any signal wins over it; only a `usage_mode` says `on`.
     """
-    decision = Decision(ON)
+    decision = Decision(default)
     for signal in signals(app, os.environ if environ is None else environ, loopback=loopback):
         if signal.means == OFF:
             return Decision(OFF, signal)
-        if signal.means == LOCAL and decision.mode == ON:
-            decision = Decision(LOCAL, signal)
+        undecided = decision.signal is None
+        if (signal.means == LOCAL and (undecided or decision.mode == ON)) or (signal.means == ON and undecided):
+            decision = Decision(signal.means, signal)
     return decision
 
 

@@ -12,6 +12,7 @@ from otel_usage.delivery.gate import Gate
 from otel_usage.delivery.pending_report import forget_waiting
 from otel_usage.facts.admission import admit
 from otel_usage.facts.app import CONTEXTS, App
+from otel_usage.facts.declaration import reporter_problem
 from otel_usage.facts.report import Report, assemble, known_facts
 from otel_usage.run.job import Job
 from otel_usage.run.marker import claim, elect, is_marked, mark
@@ -38,7 +39,7 @@ captured: dict[str, list[dict[str, Scalar | None]]] = {}
 class UsageReporter:
     """Reports, once a run, which hardware and settings a project is used with, if the user lets it.
 
-    app: an App, or its name with what else an App takes: version, endpoint, facts, contexts, wire.
+    app: an App, or its name with what else an App takes: version, endpoint, facts, contexts, wire, default.
     heartbeat: seconds between two heartbeats, give or take a tenth; 0 for none.
     strict: raise ValueError from `report` for what is not declared, instead of dropping and counting it;
     None asks OTEL_USAGE_STRICT. logger: told at debug level what was dropped and what was not delivered, and once on
@@ -60,13 +61,20 @@ class UsageReporter:
         strict: bool | None = None,
         logger: Logger | None = None,
         notice: str | None = None,
+        default: str | None = None,
     ) -> None:
+        if problem := reporter_problem(heartbeat, strict, logger):
+            raise ValueError(problem)
         if notice not in (None, BEFORE_SEND):
             message = f'notice= must be "{BEFORE_SEND}" or None'
             raise ValueError(message)
         if isinstance(app, str):
-            app = App(app, version=version, endpoint=endpoint, facts=facts, contexts=contexts, wire=wire)
-        elif version is not None or endpoint is not None or facts or contexts is not CONTEXTS or wire != "otlp":
+            app = App(app, version=version, endpoint=endpoint, facts=facts, contexts=contexts, wire=wire,
+                      default="on" if default is None else default)  # fmt: skip
+        elif not isinstance(app, App):
+            raise ValueError('app must be an App, or the name of one, such as "myengine"')  # noqa: TRY004 -- as all else
+        elif (facts or contexts is not CONTEXTS or wire != "otlp"
+              or not (version is endpoint is default is None)):  # fmt: skip
             message = f"app {app.name!r}: what an App declares is not given a second time"
             raise ValueError(message)
         self.app = app
@@ -172,7 +180,7 @@ class UsageReporter:
             raise ValueError(message)
         self._dropped += len(problems)
 
-    def set_runtime(self, **declared: object) -> None:
+    def set_runtime(self, /, **declared: object) -> None:
         """Say what the run has done so far, for its heartbeats: facts declared with on="heartbeat".
 
         Raises ValueError if strict, nothing otherwise.

@@ -338,3 +338,44 @@ def test_an_opt_out_in_the_environment_looks_at_no_file(monkeypatch):
     monkeypatch.setattr(consent, "_files", lambda *_: pytest.fail("a file was looked at"))
 
     assert decide("vllm").mode == OFF
+
+
+@pytest.mark.parametrize(
+    ("settings", "environment", "mode", "decided_by"),
+    [
+        ({}, {}, LOCAL, "the app's default"),
+        ({"home": "on 2026-11-25T01:00:00Z"}, {}, ON, "home"),
+        ({"etc": "on"}, {}, ON, "etc"),
+        ({"home": "local", "etc": "on"}, {}, LOCAL, "home"),
+        ({"home": "on", "etc": "local"}, {}, LOCAL, "etc"),
+        ({"home": "on", "etc": "off"}, {}, OFF, "etc"),
+        ({"home": "on"}, {"OTEL_USAGE_EXPORTER": "none"}, LOCAL, "OTEL_USAGE_EXPORTER"),
+        ({"home": "on"}, {"DO_NOT_TRACK": ""}, OFF, "DO_NOT_TRACK"),
+        ({}, {"OTEL_USAGE_EXPORTER": "project,otlp"}, LOCAL, "the app's default"),
+        ({}, {"OTEL_EXPORTER_OTLP_ENDPOINT": "http://127.0.0.1:4318"}, LOCAL, "the app's default"),
+        ({}, {"DO_NOT_TRACK": "1"}, OFF, "DO_NOT_TRACK"),
+    ],
+)
+def test_an_app_whose_default_is_local_sends_only_where_a_setting_says_on(
+    home, tmp_path, environ, settings, environment, mode, decided_by
+):
+    """Any off wins, then any local, then any on, then the app's default; a destination says where, and not whether."""
+    files = {"home": home / ".config/myengine/usage_mode", "etc": tmp_path / "etc/otel-usage/usage_mode"}
+    for place, word in settings.items():
+        files[place].parent.mkdir(parents=True)
+        files[place].write_text(word)
+    environ(environment)
+    decision = decide("myengine", default=LOCAL)
+
+    assert (decision.mode, decision.decided_by) == (mode, str(files.get(decided_by, decided_by)))
+
+
+@pytest.mark.parametrize("default", [ON, LOCAL])
+def test_a_setting_that_says_on_is_named(home, default):
+    """Whatever the app's default is: the user has decided."""
+    path = home / ".config/myengine/usage_mode"
+    path.parent.mkdir(parents=True)
+    unset = decide("myengine", default=ON).decided_by
+    path.write_text("on 2026-11-25T01:00:00Z")
+
+    assert (unset, decide("myengine", default=default).decided_by) == ("default", str(path))

@@ -20,10 +20,11 @@ PARTS = {
 }
 # To pin a change, put in the lines that the failure names as new, and take out those that it names as gone.
 PINNED = """
-App(name: str, *, version: str | Callable[[], str | None] | None = None, endpoint: str | None = None, facts: Iterable[Fact] = (), contexts: Iterable[str] = (API_SERVER, BATCH_RUNNER, COMMAND_LINE, LIBRARY), wire: str = otlp, leading: Iterable[str] = ()) -> None
+App(name: str, *, version: str | Callable[[], str | None] | None = None, endpoint: str | None = None, facts: Iterable[Fact] = (), contexts: Iterable[str] = (API_SERVER, BATCH_RUNNER, COMMAND_LINE, LIBRARY), wire: str = otlp, leading: Iterable[str] = (), default: str = on) -> None
 App.attributes
 App.attributes_of
 App.contexts
+App.default
 App.endpoint
 App.facts
 App.heartbeat_keys
@@ -60,12 +61,12 @@ Fact.type
 Fact.unit
 Fact.values
 Fact.why
-UsageReporter(app: App | str, *, version: str | Callable[[], str | None] | None = None, endpoint: str | None = None, facts: Iterable[Fact] = (), contexts: Iterable[str] = (API_SERVER, BATCH_RUNNER, COMMAND_LINE, LIBRARY), wire: str = otlp, heartbeat: float = 600.0, strict: bool | None = None, logger: Logger | None = None, notice: str | None = None) -> None
+UsageReporter(app: App | str, *, version: str | Callable[[], str | None] | None = None, endpoint: str | None = None, facts: Iterable[Fact] = (), contexts: Iterable[str] = (API_SERVER, BATCH_RUNNER, COMMAND_LINE, LIBRARY), wire: str = otlp, heartbeat: float = 600.0, strict: bool | None = None, logger: Logger | None = None, notice: str | None = None, default: str | None = None) -> None
 UsageReporter.close(self) -> None
 UsageReporter.dropped -> int
 UsageReporter.flush(self, timeout: float = 5.0) -> bool
 UsageReporter.report(self, facts: Mapping[str, object] | None = None, /, *, context: str | None = None, force: bool = False, **more: object) -> None
-UsageReporter.set_runtime(self, **declared: object) -> None
+UsageReporter.set_runtime(self, /, **declared: object) -> None
 __version__
 child_env() -> dict[str, str]
 suppress(app: str, *, by: str) -> None
@@ -74,7 +75,7 @@ insights.reader.read(paths: Iterable[str], *, damaged: Callable[[str, str], None
 standalone.sampler.ConsentSampler(app: App | str | None, *, delivers: bool = True, loopback: bool = False) -> None
 standalone.sampler.ConsentSampler.get_description(self) -> str
 standalone.sampler.ConsentSampler.should_sample(self, parent_context: Context | None, trace_id: int, name: str, kind: SpanKind | None = None, attributes: Attributes = None, links: Sequence[Link] | None = None, trace_state: TraceState | None = None) -> SamplingResult
-standalone.sampler.UsageSampler(app: str | None) -> None
+standalone.sampler.UsageSampler(app: App | str | None) -> None
 standalone.sampler.UsageSampler.get_description(self) -> str
 standalone.sampler.UsageSampler.should_sample(self, parent_context: Context | None, trace_id: int, name: str, kind: SpanKind | None = None, attributes: Attributes = None, links: Sequence[Link] | None = None, trace_state: TraceState | None = None) -> SamplingResult
 standalone.sampler.from_environment(argument: str | None = None) -> Sampler

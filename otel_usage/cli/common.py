@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from otel_usage.consent import ON
 from otel_usage.delivery import destination
 from otel_usage.delivery.gate import Gate
 from otel_usage.facts import registry
@@ -83,6 +84,6 @@ def because(decision: Decision) -> str:
     """Say in words what decided the mode."""
     signal = decision.signal
     if signal is None:
-        return "by default"
+        return "by default" if decision.mode == ON else "by the app's own default"
     value = "exists" if signal.value == "exists" else f"is '{printable(signal.value or '')}'"
     return f"because {printable(signal.name)} {value}"

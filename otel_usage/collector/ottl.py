@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from otel_usage.facts.builtin import SERVICE_NAME
 from otel_usage.facts.fact import LOOK_ALIKE, MAX_BYTES, OTHER, UNSEEN, Attribute
+from otel_usage.facts.pattern import problem
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -15,8 +16,6 @@ if TYPE_CHECKING:
     from otel_usage.facts.app import App
 
 CHECKS = {str: "IsString", int: "IsInt", float: "IsDouble", bool: "IsBool"}
-# What Python's expressions have and RE2's don't: looking around, back references, conditions, possessive quantifiers.
-NOT_RE2 = re.compile(r"\(\?(?:[=!>(]|<[=!]|P=)|\\[1-9]|[*+?}]\+")
 
 
 class PatternError(ValueError):
@@ -38,13 +37,11 @@ def union(apps: Iterable[App]) -> list[Attribute]:
 def _joined(same: list[Attribute]) -> Attribute:
     first = same[0]
     patterns = [attribute.pattern for attribute in same if attribute.values is None]
-    pattern = "|".join(dict.fromkeys(filter(None, patterns)))
-    if NOT_RE2.search(pattern):
-        message = (
-            f"{first.name}: the collector's expressions (RE2) know no look-around and no back reference; "
-            f"write its pattern without: {pattern}"
-        )
+    given = list(dict.fromkeys(filter(None, patterns)))
+    if wrong := next(filter(None, map(problem, given)), None):
+        message = f"the pattern of {first.name!r} {wrong}"
         raise PatternError(message)
+    pattern = "|".join(given)
     values = tuple(dict.fromkeys(value for attribute in same for value in attribute.values or ()))
     # One app takes any text; of the apps' own names only those that the collector takes get as far as this.
     if None in patterns or first.name == SERVICE_NAME:

@@ -42,7 +42,7 @@ class Gate:
 
     def decide(self) -> Decision:
         """Return the mode that holds now and the signal that decides it."""
-        return decide(self.app.name, loopback=self.loopback)
+        return decide(self.app.name, loopback=self.loopback, default=self.app.default)
 
     @property
     def loopback(self) -> bool:

@@ -24,13 +24,13 @@ DECISIONS = {OFF: Decision.DROP, LOCAL: Decision.RECORD_ONLY, ON: Decision.RECOR
 class ConsentSampler(Sampler):
     """Decides every span by the consent that holds at that moment; when off it drops all that it is given.
 
-    app: an App or its name; None counts only the signals that belong to no app.
+    app: an App or its name, whose default is then taken to be on; None counts only the signals that belong to no app.
     delivers: False where there is no destination, so that nothing is sampled.
     loopback: whether all that is sampled stays on this machine.
     """
 
     def __init__(self, app: App | str | None, *, delivers: bool = True, loopback: bool = False) -> None:
-        self._app = app if app is None or isinstance(app, str) else app.name
+        self._app, self._default = (app, ON) if app is None or isinstance(app, str) else (app.name, app.default)
         self._delivers, self._loopback = delivers, loopback
 
     def should_sample(  # noqa: PLR0913, PLR0917 -- OpenTelemetry's own signature
@@ -45,7 +45,7 @@ class ConsentSampler(Sampler):
     ) -> SamplingResult:
         """Return DROP, RECORD_ONLY or RECORD_AND_SAMPLE for the mode that holds now."""
         del parent_context, trace_id, name, kind, links, trace_state
-        mode = decide(self._app, loopback=self._loopback).mode
+        mode = decide(self._app, loopback=self._loopback, default=self._default).mode
         if mode == ON and not self._delivers:
             mode = LOCAL
         return SamplingResult(DECISIONS[mode], None if mode == OFF else attributes)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from otel_usage.facts.builtin import HARDWARE, SERVICE_NAME, UNKNOWN_CONTEXT, UPTIME, run_facts
-from otel_usage.facts.fact import Attribute, Fact
+from otel_usage.facts.declaration import app_problem, as_tuple, pattern_problem
+from otel_usage.facts.fact import IDENTIFIER, Attribute, Fact
 from otel_usage.system.urls import is_loopback, place
 
 TYPE_CHECKING = False
@@ -36,12 +37,15 @@ class App:
     facts: what it declares beside the built-in table. contexts: how it may be started, a closed set.
     wire: "otlp", or "json", which posts the file's line to the endpoint as it is.
     leading: keys of declared facts that stand before the version in the file, for files that exist already.
+    default: the mode until the user or the machine sets one: "on", or "local", in which nothing is sent.
 
-    Raises ValueError, at declaration, for a name, key or endpoint that can't be used.
+    Raises ValueError, at declaration, for whatever can't be used, a fact's pattern included.
     """
 
-    __slots__ = ("_version", "attributes", "attributes_of", "contexts", "endpoint", "facts", "facts_by_key",
+    __slots__ = ("_version", "attributes", "attributes_of", "contexts", "default", "endpoint", "facts", "facts_by_key",
                  "heartbeat_keys", "name", "report_keys", "version_key", "wire")  # fmt: skip
+    # What a test has compiled, so that it needs no `re` here: every fact may have the first.
+    _tested_patterns: tuple[str, ...] = (IDENTIFIER,)
 
     def __init__(  # noqa: PLR0913 -- what an adopter declares, each by name
         self,
@@ -53,15 +57,19 @@ class App:
         contexts: Iterable[str] = CONTEXTS,
         wire: str = "otlp",
         leading: Iterable[str] = (),
+        default: str = "on",
     ) -> None:
         self.name, self._version, self.endpoint, self.wire = name, version, endpoint, wire
-        self.facts = tuple(facts)
-        self.contexts = (UNKNOWN_CONTEXT, *(context for context in contexts if context != UNKNOWN_CONTEXT))
-        if problem := self._problem():
+        self.default = default
+        self.facts: tuple[Fact, ...] = as_tuple(facts)  # type: ignore[assignment]  # checked below, as the contexts are
+        self.contexts: tuple[str, ...] = as_tuple(contexts)  # type: ignore[assignment]
+        leads: tuple[object, ...] = as_tuple(leading)  # type: ignore[assignment]
+        if problem := app_problem(self, version, leads) or self._problem():
             message = f"app {name!r}: {problem}"
             raise ValueError(message)
+        self.contexts = (UNKNOWN_CONTEXT, *(context for context in self.contexts if context != UNKNOWN_CONTEXT))
         self.version_key = f"{name}_version"
-        leads, about_run = tuple(leading), run_facts(name, self.contexts)
+        about_run = run_facts(name, self.contexts)
         ordered = (
             *HARDWARE,
             *(fact for fact in self.facts if fact.key in leads),
@@ -82,6 +90,9 @@ class App:
         #: Every attribute that may leave, by its name.
         self.attributes = {column.name: column for columns in self.attributes_of.values() for column in columns}
         self.attributes[SERVICE_NAME] = Attribute(SERVICE_NAME, str, values=(name,))
+        if problem := pattern_problem(self, known=self._tested_patterns):
+            message = f"app {name!r}: {problem}"
+            raise ValueError(message)
 
     @property
     def version(self) -> str | None:
@@ -110,7 +121,10 @@ class App:
         )
         checks = (
             (not is_name(self.name), "the name must match ^[a-z][a-z0-9_]{0,31}$"),
-            (self.name in RESERVED, "the name is a root namespace of the semantic conventions; choose another"),
+            (
+                is_name(self.name) and self.name in RESERVED,
+                "the name is a root namespace of the semantic conventions; choose another",
+            ),
             (self.wire not in ("otlp", "json"), 'wire= must be "otlp" or "json"'),
             (not all(isinstance(fact, Fact) for fact in self.facts), "facts= must hold Fact objects"),
             (
@@ -129,10 +143,11 @@ class App:
             attributes = [attribute.name for attribute in fact.attributes(self.name)]
             if fact.key in taken:
                 return f"the key {fact.key!r} is built in or declared twice; choose another"
-            if clash := names.intersection(attributes):
-                return f"the attribute {min(clash)!r} of {fact.key!r} is taken; choose another"
+            for attribute in attributes:
+                if attribute in names:
+                    return f"the attribute {attribute!r} of {fact.key!r} is taken; choose another"
+                names.add(attribute)
             taken.add(fact.key)
-            names.update(attributes)
         return None
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from otel_usage.facts.declaration import as_tuple
 from otel_usage.facts.fact import Fact
 
 TYPE_CHECKING = False
@@ -16,13 +17,31 @@ class EnvironmentFact(Fact):
 
     key: the key in the file, whose value is a string of JSON. variables: a Fact for each variable, whose
     key is the variable's name. A variable that is not declared here, or does not fit, is left out.
+
+    Raises ValueError, at declaration, for variables that make no sense.
     """
 
     __slots__ = ("variables",)
 
     def __init__(self, key: str, variables: Iterable[Fact], *, why: str) -> None:
         super().__init__(key, str, why=why)
-        self.variables = tuple(variables)
+        self.variables: tuple[Fact, ...] = as_tuple(variables)  # type: ignore[assignment]  # checked below
+        if problem := self._wrong_variables():
+            message = f"fact {key!r}: {problem}"
+            raise ValueError(message)
+
+    def _wrong_variables(self) -> str | None:
+        """Say what is wrong with the variables, or None."""
+        given = self.variables
+        if not isinstance(given, tuple) or not given:
+            return 'variables must be a list of facts, such as [Fact("MYENGINE_FAST", bool, why="...")]'
+        if not all(isinstance(variable, Fact) and not isinstance(variable, EnvironmentFact) for variable in given):
+            return "variables must hold Fact objects, one a variable"
+        if any(variable.on != "report" for variable in given):
+            return "a variable does not change while a run lives: leave out its on="
+        names = [variable.key for variable in given]
+        twice = next((name for name in names if names.count(name) > 1), None)
+        return None if twice is None else f"the variable {twice!r} is declared twice"
 
     def attributes(self, app: str) -> tuple[Attribute, ...]:
         """Return one attribute for each variable."""

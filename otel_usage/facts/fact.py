@@ -1,9 +1,12 @@
 """What a fact is: one declared row, its values, and the attributes it becomes.
 
-This module imports nothing, so that the list of what may leave can be read, and loaded, by itself.
+This module imports only the checks of declarations, so that the list of what may leave can be read, and loaded, by
+itself.
 """
 
 from __future__ import annotations
+
+from otel_usage.facts.declaration import as_tuple, fact_problem
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -113,13 +116,13 @@ class Fact:
         deprecated: str | None = None,
     ) -> None:
         self.key, self.type, self.why = key, type, why
-        self.values = None if values is None else tuple(values)
+        self.values: tuple[str, ...] | None = as_tuple(values)  # type: ignore[assignment]  # checked below
         self.pattern, self.open = pattern, open
         self.attribute, self.unit, self.step, self.on = attribute, unit, step, on
         self.minimum, self.maximum = minimum, maximum
         self.since, self.deprecated = since, deprecated
         self.in_file = True
-        if problem := self._problem():
+        if problem := fact_problem(self) or self._problem():
             message = f"fact {key!r}: {problem}"
             raise ValueError(message)
         if type is str and self.values is None and open is None and pattern is None:

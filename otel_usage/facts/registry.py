@@ -24,7 +24,7 @@ def names() -> list[str]:
 def load(name: str) -> App:
     """Return the App that a package declares under `name`.
 
-    Raises UnknownAppError where no package does, or where what it names can't be imported or is no App.
+    Raises UnknownAppError where no package does, or where what it names can't be imported, or is no App of that name.
     """
     found = list(entry_points(group=GROUP, name=name))
     if not found:
@@ -37,5 +37,8 @@ def load(name: str) -> App:
         raise UnknownAppError(message) from error
     if not isinstance(app, App):
         message = f"app {name!r} can't be loaded: {found[0].value} is no otel_usage.App"
+        raise UnknownAppError(message)
+    if app.name != name:
+        message = f"app {name!r} can't be loaded: {found[0].value} is called {app.name!r}; register it under that name"
         raise UnknownAppError(message)
     return app

@@ -115,6 +115,7 @@ class Engine(App):
     """vLLM as an app, whose reports depend on its loading a plugin."""
 
     __slots__ = ()
+    _tested_patterns = (*App._tested_patterns, LAYERS)  # noqa: SLF001 -- its base's
 
     def warnings(self, environ: Mapping[str, str]) -> list[str]:
         """Warn where the plugin is not loaded: vLLM's own reporter knows just a part of the opt-outs."""

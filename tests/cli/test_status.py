@@ -218,3 +218,13 @@ def test_an_app_without_a_plugin_warns_of_nothing(command, made_up_app, monkeypa
     found = json.loads(command("--app", "myengine", "status", "--json")[1])
 
     assert (found["app"], found["warnings"]) == ("myengine", [])
+
+
+def test_the_default_of_the_app_is_named_as_what_decides(command, monkeypatch, made_up_app):
+    """An app that sends nothing until the user says on: by its own choice."""
+    monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", "http://127.0.0.1:9")
+    monkeypatch.setattr(made_up_app, "default", "local")
+    found = json.loads(command("--app", "myengine", "status", "--json")[1])
+
+    assert (found["mode"], found["decided_by"]) == ("local", "the app's default")
+    assert command("--app", "myengine", "status")[1].splitlines()[0] == "myengine reports are local, by the app's own default."

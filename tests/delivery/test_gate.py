@@ -2,6 +2,7 @@
 
 from myengine_app import APP
 
+from otel_usage import App
 from otel_usage.delivery.destination import Destination
 from otel_usage.delivery.gate import Gate
 
@@ -25,3 +26,12 @@ def test_the_directory_stays_the_one_that_was_asked_for_first(home, monkeypatch)
     monkeypatch.setenv("HOME", "/nonexistent")
 
     assert (first, gate.directory) == (str(home / ".config/myengine"),) * 2
+
+
+def test_the_gate_heeds_the_default_of_the_app():
+    """Nothing leaves of an app whose default is local, even to this machine, and the file is written."""
+    gates = [Gate(App("myengine", default=default), [HERE]) for default in ("on", "local")]
+
+    assert [(gate.decide().mode, gate.may_send(), gate.may_record()) for gate in gates] == [
+        ("on", True, True), ("local", False, True),
+    ]  # fmt: skip

@@ -47,3 +47,11 @@ def test_an_opt_out_is_heeded_at_the_next_span(environ):
 def test_it_describes_itself():
     """The SDK shows the description."""
     assert ConsentSampler(App("myengine")).get_description() == "ConsentSampler{myengine}"
+
+
+@pytest.mark.parametrize(("default", "expected"), [("on", Decision.RECORD_AND_SAMPLE), ("local", Decision.RECORD_ONLY)])
+def test_the_default_of_the_app_is_heeded(environ, default, expected):
+    """An app whose default is local is recorded only, until a setting says on."""
+    environ(ON)
+
+    assert decision(ConsentSampler(App("myengine", default=default))).decision is expected

@@ -5,6 +5,7 @@ import sys
 import pytest
 from myengine_app import APP
 
+from otel_usage import App
 from otel_usage.facts import registry
 
 
@@ -43,6 +44,10 @@ class Broken:
     [
         (None, "can't be loaded from myengine_app:APP: ModuleNotFoundError: import of myengine_app halted; None in sys.modules"),
         (Broken(), "can't be loaded from myengine_app:APP: SyntaxError: broken"),
+        (
+            type("Module", (), {"APP": App("other")}),
+            "can't be loaded: myengine_app:APP is called 'other'; register it under that name",
+        ),
         (type("Module", (), {"APP": "myengine"}), "can't be loaded: myengine_app:APP is no otel_usage.App"),
     ],
 )
