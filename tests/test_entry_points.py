@@ -101,8 +101,25 @@ def test_the_exporter_writes_usage_spans_and_no_others(instrumented, home):
 def test_the_sampler_decides_usage_spans_by_consent(instrumented, environment, recorded):
     """OTEL_TRACES_SAMPLER=otel_usage, with the app in its argument."""
     done = instrumented(SHOW, OTEL_TRACES_SAMPLER="otel_usage", **environment)
+    said = "OTEL_TRACES_SAMPLER_ARG: no app 'myengine' is installed; the known ones are: vllm; the opt-outs of 'myengine' count all the same\n"
 
-    assert (done.stderr, done.stdout) == ("", f"{recorded} []\n")
+    assert (done.stderr, done.stdout) == (said if "OTEL_TRACES_SAMPLER_ARG" in environment else "", f"{recorded} []\n")
+
+
+@pytest.mark.usefixtures("made_up_app")
+def test_the_exporter_writes_the_facts_of_an_installed_app(instrumented, home):
+    """As a reader of its documentation expects: those of the resource and those of the span."""
+    spans = SPANS.replace('"API_SERVER"', '"API_SERVER", "myengine.config.batch": 9')
+    done = instrumented(
+        spans, OTEL_TRACES_EXPORTER="otel_usage_file", OTEL_SERVICE_NAME="myengine",
+        OTEL_RESOURCE_ATTRIBUTES="myengine.config.quantization=awq",
+    )  # fmt: skip
+    (line,) = (home / ".config/myengine/usage_stats.json").read_text().splitlines()
+
+    assert (done.returncode, done.stderr) == (0, "")
+    assert {key: json.loads(line)[key] for key in ("context", "batch", "quantization", "scheduler")} == {
+        "context": "API_SERVER", "batch": 9, "quantization": "awq", "scheduler": None,
+    }  # fmt: skip
 
 
 @pytest.mark.parametrize(("chosen", "found"), [("otel_usage", True), ("*", False)])

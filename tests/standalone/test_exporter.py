@@ -10,9 +10,11 @@ from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor, SpanExportResult
 
+from otel_usage import App, Fact
 from otel_usage.facts.builtin import HEARTBEAT
 from otel_usage.facts.report import Report
 from otel_usage.standalone import exporter as exporter_module
+from otel_usage.standalone import said
 from otel_usage.standalone.exporter import LocalFileSpanExporter
 
 FACTS = {
@@ -23,6 +25,12 @@ FACTS = {
     "context": "API_SERVER", "source": "production", "quantization": "mine", "batch": 9, "cache_share": 0.925,
     "eager": True, "myengine_env": '{"MYENGINE_FAST": true}',
 }  # fmt: skip
+
+
+@pytest.fixture(autouse=True)
+def nothing_said(monkeypatch):
+    """A process that has said nothing yet."""
+    monkeypatch.setattr(said, "_said", set())
 
 
 @pytest.fixture
@@ -59,6 +67,88 @@ def test_without_an_app_the_line_has_the_built_in_facts(path):
 
     assert list(line) == [key for key in APP.report_keys if key not in {fact.key for fact in APP.facts}]
     assert {key: line[key] for key in line} == {key: FACTS.get(key) for key in line}
+
+
+@pytest.mark.usefixtures("made_up_app")
+@pytest.mark.parametrize("app", [None, "myengine"])
+def test_the_facts_of_an_installed_app_are_written(path, app):
+    """The exporter may load what packages declare: it writes to the local file only."""
+    report = Report(APP, FACTS)
+    LocalFileSpanExporter(app).export([ended_span(report)])
+
+    assert path.read_text() == report.line + "\n"
+
+
+SET_IT = "set OTEL_SERVICE_NAME to the app's name"
+LEFT = "a span is not written to a local file: "
+
+
+@pytest.mark.parametrize(
+    ("span", "told"),
+    [
+        ({"scope": "http"}, [f"{LEFT}its scope is not otel_usage: get_tracer('otel_usage') makes those that are written"]),
+        ({"name": "otel_usage.other"}, [f"{LEFT}it is called 'otel_usage.other', neither otel_usage.report nor otel_usage.heartbeat"]),
+        ({"service": None}, [f"{LEFT}its resource has no service.name: {SET_IT}"]),
+        ({"service": "unknown_service"}, [f"{LEFT}service.name is not set: {SET_IT}"]),
+        ({"service": "My Engine"}, [f"{LEFT}service.name names no app: app 'My Engine': the name must match ^[a-z][a-z0-9_]{{0,31}}$"]),
+        ({"service": "myengine"}, [("the local file of myengine gets the built-in facts alone: "
+                                   "no app 'myengine' is installed; the known ones are: vllm")]),
+    ],
+)  # fmt: skip
+def test_why_a_span_is_not_written_is_said_once_at_debug_level(home, caplog, span, told):
+    """By the logger `otel_usage`; whoever set OTEL_TRACES_EXPORTER=otel_usage_file and sees no line finds out."""
+    caplog.set_level("DEBUG", "otel_usage")
+    report = Report(APP, FACTS, name=span.pop("name", "otel_usage.report"))
+    exporters = [LocalFileSpanExporter(), LocalFileSpanExporter()]
+    results = [exporter.export([ended_span(report, **span)]) for exporter in exporters for _ in range(2)]
+
+    assert results == [SpanExportResult.SUCCESS] * 4
+    assert caplog.record_tuples == [("otel_usage", 10, text) for text in told]
+    assert [path.name for path in home.rglob("*")] == (
+        [".config", "myengine", "usage_stats.json"] if span.get("service") == "myengine" else []
+    )
+
+
+def test_an_opt_out_and_a_missing_directory_are_said_too(home, monkeypatch, caplog):
+    """Each with what decides it; with a directory that can't be written it is a failure."""
+    caplog.set_level("DEBUG", "otel_usage")
+    spans = [ended_span(Report(APP, FACTS))]
+    monkeypatch.setenv("MYENGINE_DO_NOT_TRACK", "1")
+    off = LocalFileSpanExporter(APP).export(spans)
+    monkeypatch.delenv("MYENGINE_DO_NOT_TRACK")
+    only = LocalFileSpanExporter(App("other")).export(spans)
+    (home / "file").write_text("")
+    failed = LocalFileSpanExporter(APP, directory=str(home / "file")).export(spans)
+
+    assert (off, only, failed) == (SpanExportResult.SUCCESS, SpanExportResult.SUCCESS, SpanExportResult.FAILURE)
+    assert caplog.messages == [
+        f"{LEFT}reports of myengine are off, by MYENGINE_DO_NOT_TRACK",
+        f"{LEFT}service.name is 'myengine', and only other is taken",
+        "a usage span is not written: Not a directory",
+    ]
+
+
+def test_what_is_said_is_bounded_and_a_handler_that_raises_costs_its_record_alone(path, monkeypatch):
+    """However many names spans have, and whatever the host's logging does."""
+    logged = []
+
+    def log(level, *message):
+        logged.append((level, message[1]))
+        raise RuntimeError
+
+    monkeypatch.setattr(said.logging.getLogger("otel_usage"), "log", log)
+    exporter = LocalFileSpanExporter(APP)
+    results = {exporter.export([ended_span(Report(APP, FACTS, name=f"otel_usage.{number}"))]) for number in range(100)}
+
+    assert (results, len(logged), len(set(logged))) == ({SpanExportResult.SUCCESS}, 64, 64)
+
+
+def test_an_app_whose_default_is_local_is_written(path):
+    """The file is the user's own."""
+    app = App("myengine", default="local", facts=[Fact("mine", int, why="x")])
+    LocalFileSpanExporter(app).export([ended_span(Report(app, {"mine": 1}))])
+
+    assert json.loads(path.read_text())["mine"] == 1
 
 
 def test_a_heartbeat_has_its_own_line(path):

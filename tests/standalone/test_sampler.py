@@ -6,9 +6,17 @@ from opentelemetry.context import Context
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.sampling import Decision
 
+from otel_usage import App
+from otel_usage.standalone import said
 from otel_usage.standalone.sampler import UsageSampler, from_environment
 
 ON = {"OTEL_USAGE_EXPORTER": "otlp"}
+
+
+@pytest.fixture(autouse=True)
+def nothing_said(monkeypatch):
+    """A process that has said nothing yet."""
+    monkeypatch.setattr(said, "_said", set())
 
 
 def decision(sampler, name="otel_usage.report", parent=None):
@@ -29,6 +37,60 @@ def test_declarative_configuration_calls_without_an_argument(environ):
     environ({**ON, "MYENGINE_DO_NOT_TRACK": "1", "OTEL_TRACES_SAMPLER_ARG": "myengine"})
 
     assert decision(from_environment()).decision is Decision.DROP
+
+
+@pytest.mark.parametrize(
+    ("argument", "told"),
+    [
+        ("vllm", []),
+        ("", []),
+        ("nope", [("OTEL_TRACES_SAMPLER_ARG: no app 'nope' is installed; the known ones are: vllm; "
+                  "the opt-outs of 'nope' count all the same")]),
+        ("0.5", ["OTEL_TRACES_SAMPLER_ARG='0.5' is no app's name: only the opt-outs that belong to no app count"]),
+        ("My Engine\n" * 99, [(f"OTEL_TRACES_SAMPLER_ARG={('My Engine' + chr(10)) * 6 + 'My E'!r} is no app's name: "
+                             "only the opt-outs that belong to no app count")]),
+    ],
+)  # fmt: skip
+def test_an_argument_that_names_no_installed_app_is_said_once_a_process(environ, caplog, argument, told):
+    """As a warning of the logger `otel_usage`, however many samplers are made; nothing that steers a terminal is in it."""
+    environ({"OTEL_TRACES_SAMPLER_ARG": argument})
+    for _ in range(3):
+        from_environment()
+        from_environment(argument)
+
+    assert caplog.record_tuples == [("otel_usage", 30, text) for text in told]
+
+
+@pytest.mark.parametrize("installed", ["on", "local"])
+def test_the_default_of_an_installed_app_is_heeded(environ, monkeypatch, made_up_app, installed):
+    """By its name in the argument, and where the App itself is passed; an app that is not installed has the default on."""
+    environ(ON)
+    monkeypatch.setattr(made_up_app, "default", installed)
+    expected = Decision.RECORD_AND_SAMPLE if installed == "on" else Decision.RECORD_ONLY
+    samplers = [from_environment("myengine"), UsageSampler(App("other", default=installed)), from_environment("nope")]
+
+    assert [decision(sampler).decision for sampler in samplers] == [expected, expected, Decision.RECORD_AND_SAMPLE]
+
+
+@pytest.mark.parametrize(
+    ("environment", "told"),
+    [
+        (ON, []),
+        ({"OTEL_USAGE_EXPORTER": "none"},
+         [("usage spans are recorded and not sampled, so that a stock processor exports none, since nothing may be sent; "
+          "otel_usage_file asks for consent itself, and needs no OTEL_TRACES_SAMPLER=otel_usage")]),
+        ({"DO_NOT_TRACK": "1"}, ["usage spans are dropped: reporting is off"]),
+    ],
+)  # fmt: skip
+def test_why_usage_spans_are_not_sampled_is_said_once_at_debug_level(environ, caplog, environment, told):
+    """Other spans say nothing."""
+    caplog.set_level("DEBUG", "otel_usage")
+    environ(environment)
+    sampler = UsageSampler("myengine")
+    for name in ("otel_usage.report", "otel_usage.heartbeat", "GET /"):
+        decision(sampler, name)
+
+    assert caplog.record_tuples == [("otel_usage", 10, text) for text in told]
 
 
 @pytest.mark.parametrize("sampled", [True, False])
