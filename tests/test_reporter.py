@@ -1,8 +1,12 @@
 """UsageReporter: at once, once a run, and never into the host."""
 
 import errno
+import json
 import logging
 import os
+import subprocess
+import sys
+import textwrap
 import threading
 import time
 from pathlib import Path
@@ -128,6 +132,101 @@ def test_nothing_raises_into_the_host(facts):
     usage.close()
 
     assert usage.flush(1) is True
+
+
+SCRIPT = """
+    from otel_usage import Fact, UsageReporter
+
+    usage = UsageReporter("myengine", version="1.2.0", endpoint="http://127.0.0.1:9",
+                          facts=[Fact("quantization", str, why="which kernels to optimise first")])
+    usage.report(context="API_SERVER", quantization="awq")
+"""
+WITH = """
+    from otel_usage import Fact, UsageReporter
+
+    with UsageReporter("myengine", version="1.2.0", endpoint="http://127.0.0.1:9",
+                       facts=[Fact("quantization", str, why="which kernels to optimise first")]) as usage:
+        usage.report(context="API_SERVER", quantization="awq")
+"""
+
+
+def waiting(home):
+    """Return what waits in the outbox, each entry as its values."""
+    return [json.loads(path.read_text()) for path in sorted((home / ".config/myengine/usage_outbox").iterdir())]
+
+
+def test_a_script_that_uses_the_block_reports_the_hardware(run_python, home):
+    """The first snippet of the README, run as a script: the block waits for the detectors, and none is unfinished."""
+    done = run_python(WITH)
+    (entry,) = waiting(home)
+
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+    assert {key: entry.get(key) for key in ("num_cpu", "detect_failed", "detect_unfinished")} == {
+        "num_cpu": os.cpu_count(), "detect_failed": None, "detect_unfinished": None,
+    }  # fmt: skip
+    assert [key for key in ("cpu_type", "total_memory", "platform", "architecture") if entry.get(key) is None] == []
+
+
+@pytest.mark.parametrize("alive", [0, 0.005, 0.01, 0.02, 0.03])
+def test_a_script_that_ends_early_names_its_detectors_as_unfinished(run_python, home, alive):
+    """None that had no time counts as failed, wherever in its work the end finds it."""
+    done = run_python(f"{SCRIPT}    import time; time.sleep({alive})\n")
+    (entry,) = waiting(home)
+    unfinished = (entry.get("detect_unfinished") or "").split(",")
+
+    assert (done.returncode, done.stderr, entry.get("detect_failed")) == (0, "", None)
+    assert "num_cpu" in entry or "host" in unfinished
+
+
+TOOL = """
+    import sys
+    from otel_usage import App, Fact, UsageReporter
+
+    APP = App("myengine", version="1.2.0", endpoint=sys.argv[1], contexts=["COMMAND_LINE"],
+              facts=[Fact("command", str, values=["build", "upgrade"], why="which commands to make faster")])
+
+    with UsageReporter(APP, heartbeat=0) as usage:
+        usage.report(context="COMMAND_LINE", command=sys.argv[2])
+        if sys.argv[2] == "upgrade":
+            usage.flush(timeout=20)
+"""
+
+
+def test_what_a_tool_that_ends_at_once_can_not_send_a_later_run_delivers(receiver, home, lines):
+    """One report a run; each is delivered once, by the run of a command that can wait for the network."""
+    for command in ("build", "build", "upgrade"):
+        done = subprocess.run([sys.executable, "-c", textwrap.dedent(TOOL), receiver.url, command],
+                              capture_output=True, text=True, timeout=60, check=False)  # fmt: skip
+        assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+    sent = [resource for request in receiver.received for resource, _, _ in request.spans]
+
+    assert [line["command"] for line in lines()] == ["build", "build", "upgrade"]
+    assert sorted(resource["service.instance.id"] for resource in sent) == sorted(line["uuid"] for line in lines())
+    assert [resource for resource in sent if "otel_usage.cpu.logical_count" not in resource] == []
+    assert list((home / ".config/myengine/usage_outbox").iterdir()) == []
+
+
+def test_nothing_of_an_app_whose_default_is_local_is_sent_until_a_setting_says_on(receiver, home, lines):
+    """The file is written, and what it holds by then never leaves; a report after `on` is sent."""
+    found = []
+    for _ in range(2):
+        usage = UsageReporter("myengine", endpoint=receiver.url, default="local")
+        usage.report(force=True)
+        flushed = usage.flush(20)
+        usage.close()
+        found.append((flushed, len(receiver.received), len(lines())))
+        (home / ".config/myengine/usage_mode").write_text("on 2026-01-01T00:00:00Z")
+
+    assert found == [(True, 0, 1), (True, 1, 2)]
+    assert [resource["service.instance.id"] for resource, _, _ in receiver.only.spans] == [lines()[1]["uuid"]]
+
+
+def test_a_runtime_fact_may_have_any_key():
+    """Even that of a method's own parameter."""
+    usage = UsageReporter("myengine", facts=[Fact("self", int, on="heartbeat", why="x")])
+    usage.set_runtime(self=1)
+
+    assert usage.dropped == 0
 
 
 def test_an_app_is_declared_once():

@@ -80,7 +80,7 @@ class Detection:
                         self._unfinished.add(name)
                         break
         except Exception:  # noqa: BLE001 -- whatever it is, it costs this detector's facts alone
-            self._failed.add(name)
+            (self._unfinished if Shutdown.begun else self._failed).add(name)  # at the end, little can be imported
         finally:
             self._finish(name)
 

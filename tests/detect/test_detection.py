@@ -75,7 +75,7 @@ def test_a_hurried_detection_does_without_what_is_not_found_yet():
 
 
 def test_a_detector_that_the_end_of_the_process_cuts_short_did_not_fail(monkeypatch):
-    """Neither one that has begun, nor one that can not begin any more."""
+    """Neither one that has begun, nor one that can't import any more, nor one that can't begin any more."""
 
     def ending():
         yield "num_cpu", 2
@@ -83,10 +83,18 @@ def test_a_detector_that_the_end_of_the_process_cuts_short_did_not_fail(monkeypa
         yield "architecture", "x86_64"
         yield "platform", "too late"
 
+    def breaking():
+        monkeypatch.setattr(Shutdown, "begun", True)
+        raise ImportError
+        yield
+
+    broken = Detection({"cloud": breaking}).facts()
+    monkeypatch.setattr(Shutdown, "begun", False)
     cut_short = Detection({"host": ending}).facts()
     too_late = Detection({"gpu": failing}).facts()
 
-    assert (cut_short, too_late) == (
+    assert (broken, cut_short, too_late) == (
+        {"detect_unfinished": "cloud"},
         {"num_cpu": 2, "architecture": "x86_64", "detect_unfinished": "host"},
         {"detect_unfinished": "gpu"},
     )
