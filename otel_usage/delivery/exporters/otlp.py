@@ -36,6 +36,12 @@ RETRYING = "retrying in"
 TIMEOUTS = ("OTEL_EXPORTER_OTLP_TRACES_TIMEOUT", "OTEL_EXPORTER_OTLP_TIMEOUT")
 CODE = re.compile(r"StatusCode\.([A-Z_]+)")
 LOOK_AGAIN = 0.02
+# Who needs no gRPC may leave its 18 MB out, which the README says how to.
+MISSING = {
+    GRPC: "not sent: OTLP over gRPC can't be imported: install opentelemetry-exporter-otlp-proto-grpc, or set "
+    f"OTEL_EXPORTER_OTLP_PROTOCOL={HTTP}",
+    HTTP: "not sent: OTLP over HTTP can't be imported: install opentelemetry-exporter-otlp-proto-http",
+}
 
 
 class OTLPSender:
@@ -72,6 +78,8 @@ class OTLPSender:
             detail = _reason(self._status, silence.records)
         except RetryAnnounced:
             detail = _reason(self._status, silence.records)
+        except ImportError:
+            detail = MISSING[self._destination.wire]
         except NoThreadError as error:
             detail = f"not sent: {error}"
         except Exception as error:  # noqa: BLE001 -- whatever a setting makes the stock exporter raise

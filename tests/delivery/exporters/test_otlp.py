@@ -2,6 +2,7 @@
 
 import logging
 import socket
+import sys
 import time
 
 import pytest
@@ -59,6 +60,43 @@ def test_a_refusal_is_told_with_its_code(export, receiver, monkeypatch):
     monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", receiver.url)
 
     assert export() == (False, True, "not accepted (401)")
+
+
+@pytest.mark.parametrize(
+    ("protocol", "part", "detail"),
+    [
+        ("grpc", "grpc", ("not sent: OTLP over gRPC can't be imported: install opentelemetry-exporter-otlp-proto-grpc, "
+         "or set OTEL_EXPORTER_OTLP_PROTOCOL=http/protobuf")),
+        ("http/protobuf", "http", "not sent: OTLP over HTTP can't be imported: install opentelemetry-exporter-otlp-proto-http"),
+    ],
+)  # fmt: skip
+def test_a_part_that_is_not_installed_is_named_with_its_cure(export, receiver, monkeypatch, protocol, part, detail):
+    """Who needs no gRPC may leave it out; what was to be sent by it waits."""
+    monkeypatch.setitem(sys.modules, f"opentelemetry.exporter.otlp.proto.{part}", None)
+    monkeypatch.setitem(sys.modules, f"opentelemetry.exporter.otlp.proto.{part}.trace_exporter", None)
+    monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", receiver.url)
+    monkeypatch.setenv("OTEL_EXPORTER_OTLP_PROTOCOL", protocol)
+
+    assert (export(), receiver.received) == ((False, True, detail), [])
+
+
+def test_without_grpc_both_senders_over_http_deliver(run_python, receiver):
+    """The sealed one and the stock one: neither loads gRPC, which may be left out of an installation."""
+    done = run_python(
+        """
+        import sys
+        from otel_usage import UsageReporter
+        for name in ("grpc", "opentelemetry.exporter.otlp.proto.grpc"):
+            sys.modules[name] = None
+        usage = UsageReporter("myengine", endpoint=sys.argv[1])
+        usage.report()
+        print(usage.flush(30))
+        """.replace("sys.argv[1]", repr(receiver.url)),
+        OTEL_EXPORTER_OTLP_ENDPOINT=receiver.url,
+    )
+
+    assert (done.stdout, done.stderr) == ("True\n", "")
+    assert [request.path for request in receiver.received] == ["/v1/traces"] * 2
 
 
 def test_a_redirect_is_no_success(export, receiver, monkeypatch):
