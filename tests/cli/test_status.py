@@ -228,3 +228,14 @@ def test_the_default_of_the_app_is_named_as_what_decides(command, monkeypatch, m
 
     assert (found["mode"], found["decided_by"]) == ("local", "the app's default")
     assert command("--app", "myengine", "status")[1].splitlines()[0] == "myengine reports are local, by the app's own default."
+
+
+def test_an_app_whose_default_is_local_is_turned_on_by_the_command(command, monkeypatch, made_up_app, home):
+    """The user's setting wins over the app's default, and is named."""
+    monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", "http://127.0.0.1:9")
+    monkeypatch.setattr(made_up_app, "default", "local")
+    turned, _, _ = command("--app", "myengine", "on")
+    found = json.loads(command("--app", "myengine", "status", "--json")[1])
+
+    assert turned == 0
+    assert (found["mode"], found["decided_by"]) == ("on", str(home / ".config/myengine/usage_mode"))
