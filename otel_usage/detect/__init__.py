@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import threading
 
-from otel_usage.system.busy import AtRest, Busy
+from otel_usage.system.busy import Busy, Idle
 from otel_usage.system.shutdown import Shutdown
 from otel_usage.system.threads import start
 
@@ -98,7 +98,7 @@ class Detection:
 
         That is in `detect_failed` who failed or hung until then, and in `detect_unfinished` who had no time to answer.
         """
-        with AtRest():  # else a fork would wait for this thread, and this one for a detector that waits for the fork
+        with Idle():  # else a fork would wait for this thread, and this one for a detector that waits for the fork
             had_time = not self._over.wait(seconds)
         running = set(self._running)
         silent = {

@@ -1,1 +1,1 @@
-"""What the package needs of the system: private files, daemon threads, deadlines, URLs, and the host's own state."""
+"""What the package needs of the system: private files, daemon threads, deadlines, URLs, and the host's state."""

@@ -1,7 +1,7 @@
-"""Threads of ours that run Python at this moment; interpreter shutdown and the host's forks wait for them.
+"""Count our threads that run Python code: the host's forks and interpreter shutdown wait until there are none.
 
-A child that is forked while a thread of its parent imports a module finds that module's lock held by a thread that it
-does not have, and hangs when it imports the same. So a fork waits until no thread of ours is busy.
+An import holds a lock of its module. A child that is forked during an import in one of our threads inherits the lock,
+but not the thread that would release it, and hangs when it imports that module. So forks wait for our busy threads.
 """
 
 from __future__ import annotations
@@ -17,69 +17,78 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any, ClassVar
 
-# 5 s: to load OpenTelemetry takes long on a cold disk. A detector that hangs holds up one fork.
+# 5 s, since OpenTelemetry loads slowly from a cold disk. A detector that hangs delays one fork only.
 PAUSES_FOR_FORK = 2500
-# 0.25 s, for threads that begin or end at that moment; they need a millisecond where the machine is not loaded.
+# 0.25 s, for threads that start or end at that moment. On an idle machine they need 1 ms.
 PAUSES_FOR_UNSAFE = 125
 
 
 class Busy:
-    """While it is entered, this thread runs Python, and the exit handler and the host's forks wait for it."""
+    """Context manager: while it is entered, this thread is busy, and forks and the exit handler wait for it.
 
-    # A forked child has none of its parent's threads. No lock guards them: it could be inherited held.
+    Attributes:
+        process: The pid for which the sets below hold.
+        threads: The idents of the threads that are busy.
+        started: The idents of the threads of ours that exist.
+        hung: The busy threads that a fork has waited for in vain; no other fork waits for them.
+        beginning: One object for each thread that has been started and has not run any Python yet.
+        ended: The native ids of the threads that have run their last line and may still exist.
+        forking: Whether a fork is in progress.
+        has_fork_hooks: Whether `register_fork_hooks` has run.
+    """
+
+    # A forked child replaces these sets, since it has none of its parent's threads. They have no lock: a child could
+    # inherit it in the locked state.
     process = 0
     threads: ClassVar[set[int]] = set()
     started: ClassVar[set[int]] = set()
-    # Those that a fork has waited for in vain.
     hung: ClassVar[set[int]] = set()
-    # Those that were started and run no Python yet, each as an object of its own; those that have run their last line,
-    # by their native ids.
     beginning: ClassVar[set[object]] = set()
     ended: ClassVar[set[int]] = set()
-    forking = heeds_forks = False
+    forking = has_fork_hooks = False
 
     def __enter__(self) -> None:
-        """Begin, after a fork that is under way, unless the process has ended: then never return."""
-        _begin()
+        """Count this thread as busy, once no fork is in progress; block for ever if our exit handler has returned."""
+        _mark_busy()
 
     def __exit__(self, *_: object) -> None:
-        """Be at rest."""
-        _rest()
+        """Count this thread as idle."""
+        _mark_idle()
 
 
-class AtRest:
-    """While it is entered, a thread that was busy waits for the network, which no exit handler waits for."""
+class Idle:
+    """Context manager for a wait inside of `Busy`: while it is entered, nothing waits for this thread."""
 
     __slots__ = ("_was_busy",)
 
     def __enter__(self) -> None:
-        """Rest."""
+        """Count this thread as idle, and remember whether it was busy."""
         self._was_busy = threading.get_ident() in busy_threads()
-        _rest()
+        _mark_idle()
 
     def __exit__(self, *_: object) -> None:
-        """Go on, unless the process has ended: then never return."""
+        """Count this thread as busy again, if it was; see `Busy.__enter__`."""
         if self._was_busy:
-            _begin()
+            _mark_busy()
 
 
-def _begin() -> None:
-    """Count this thread as busy; it waits where a fork has begun before it was counted."""
+def _mark_busy() -> None:
+    """Count this thread as busy. If a fork began before it was counted, wait until the fork is over."""
     park_if_over()
     busy_threads().add(threading.get_ident())
     while Busy.forking:
-        _rest()
+        _mark_idle()
         pause(PAUSE)
         busy_threads().add(threading.get_ident())
 
 
-def _rest() -> None:
+def _mark_idle() -> None:
     busy_threads().discard(threading.get_ident())
     Busy.hung.discard(threading.get_ident())
 
 
 def busy_threads() -> set[int]:
-    """Return the idents of the threads that are busy; a forked child begins with none."""
+    """Return the idents of our busy threads. In a forked child, the first call empties the sets."""
     if Busy.process != os.getpid():
         Busy.process = os.getpid()
         Busy.threads, Busy.started, Busy.hung, Busy.beginning, Busy.ended = set(), set(), set(), set(), set()
@@ -87,10 +96,13 @@ def busy_threads() -> set[int]:
 
 
 def wait_until_idle(pauses: int) -> None:
-    """Wait until no thread of ours is busy, for at most so many pauses, and until none is between two states.
+    """Wait until no thread of ours is busy, then until none is starting or ending.
 
-    A thread that has been started and runs no Python yet uses memory that interpreter finalization frees, and so does
-    one that has run its last line.
+    A thread that starts, before its first line of Python, uses memory that interpreter finalization frees. So does a
+    thread that ends, after its last line.
+
+    Args:
+        pauses: How many pauses of PAUSE seconds the first wait may take. The second one takes at most 0.25 s.
     """
     while busy_threads() and pauses > 0:
         pause(PAUSE)
@@ -102,34 +114,34 @@ def wait_until_idle(pauses: int) -> None:
 
 
 def note_end() -> None:
-    """Note that this thread has run its last line; those that are gone since are forgotten."""
+    """Record that this thread runs its last line, and forget the threads that are gone."""
     Busy.ended = {thread for thread in (*Busy.ended, threading.get_native_id()) if _is_there(thread)}
 
 
 def _is_there(thread: int) -> bool:
-    """Tell whether the system still has a thread, by its native id; False where it can't say."""
+    """Tell whether the thread with this native id exists; False on a system without /proc."""
     return os.path.exists(f"/proc/self/task/{thread}")
 
 
-def heed_forks() -> None:
-    """Have each fork wait until no thread of ours is busy; a hook at forks can't be taken back."""
+def register_fork_hooks() -> None:
+    """Register the hooks that make each fork wait until no thread of ours is busy. Python can't unregister them."""
     if hasattr(os, "register_at_fork"):
         os.register_at_fork(before=_before_fork, after_in_parent=_after_fork, after_in_child=_after_fork)
 
 
 def load_logging() -> None:
-    """Load what threads of ours need a lock of, and which takes that lock at forks.
+    """Import `logging` before our threads use it, and register our fork hooks again after its own.
 
-    Hooks run in the reverse order of their registration. So ours is registered again: else a fork would hold the lock,
-    and wait for a thread that waits for it.
+    `logging` takes its lock in a fork hook. Hooks before a fork run in reverse order of registration, so without a
+    second registration a fork would take that lock first, then wait for a thread of ours that waits for the lock.
     """
     if "logging" in sys.modules:
         return
     try:
         import logging  # noqa: F401, PLC0415 -- most hosts have it
-    except Exception:  # noqa: BLE001 -- no descriptor is left to load it by
+    except Exception:  # noqa: BLE001 -- no descriptor is free to load it
         return
-    heed_forks()
+    register_fork_hooks()
 
 
 def _before_fork() -> None:
@@ -140,14 +152,15 @@ def _before_fork() -> None:
         pause(PAUSE)
         left -= 1
     Busy.hung |= busy_threads() - own
-    # Loaded meanwhile: the hook that takes the lock came too late for this fork, the one that releases it does not.
+    # A thread has loaded `logging` during the wait. This fork does not run its hook that takes the lock, but does run
+    # the one that releases it. So take the lock here.
     lock = None if logging_was_loaded else _logging_lock()
     if lock is not None and not getattr(lock, "_is_owned", lambda: True)():
         lock.acquire()
 
 
-def _logging_lock() -> Any:  # noqa: ANN401 -- a lock of a kind that `threading` does not name
-    """Return the lock that `logging` takes at forks; None until that is loaded."""
+def _logging_lock() -> Any:  # noqa: ANN401 -- `threading` has no public type for it
+    """Return the lock that `logging` takes in its fork hook; None unless `logging` is completely loaded."""
     module = sys.modules.get("logging")
     loading = getattr(getattr(module, "__spec__", None), "_initializing", False)
     return None if loading else getattr(module, "_lock", None)

@@ -1,4 +1,4 @@
-"""Time as it was when this was imported: a host may replace its clocks later on, and its sleep."""
+"""This package's own clock and sleep: a host may replace `time.monotonic` and `time.sleep`."""
 
 from __future__ import annotations
 
@@ -9,22 +9,30 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+# Seconds between two looks at a condition that nothing signals.
 PAUSE = 0.002
 
 
 def now(clock: Callable[[], float] = time.monotonic) -> float:
-    """Return the seconds of the monotonic clock as it was when this was imported: a host may replace it later on.
+    """Return the monotonic clock's time.
 
-    One that fails stands still.
+    Args:
+        clock: The clock to ask: `time.monotonic` as it was when this module was imported, which a host can't replace.
+
+    Returns:
+        Seconds, with any start; 0.0 where the clock raises.
     """
     try:
         return clock()
-    except Exception:  # noqa: BLE001 -- whatever the host has put there
+    except Exception:  # noqa: BLE001 -- a host may have replaced it before the import
         return 0.0
 
 
 def pause(seconds: float) -> None:
-    """Wait by a lock that nobody releases: it knows no clock that a host could have replaced."""
+    """Sleep for so many seconds.
+
+    It waits for a lock that nobody releases, since a host may have replaced `time.sleep`.
+    """
     never = _thread.allocate_lock()
     never.acquire()
     never.acquire(timeout=seconds)

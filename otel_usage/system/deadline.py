@@ -1,10 +1,10 @@
-"""Wait for a call for so long and no longer: what hangs is left behind in a helper thread."""
+"""Call a function with a deadline: the caller gives up on a call that hangs, and leaves it in a helper thread."""
 
 from __future__ import annotations
 
 import threading
 
-from otel_usage.system.busy import AtRest
+from otel_usage.system.busy import Idle
 from otel_usage.system.shutdown import park_if_over
 from otel_usage.system.threads import start
 
@@ -17,9 +17,19 @@ if TYPE_CHECKING:
 
 
 def call(function: Callable[[], Result], seconds: float) -> Result:
-    """Return what `function` returns, or raise what it raises.
+    """Run a function in a helper thread and wait for its result.
 
-    Raises TimeoutError after so many seconds, RuntimeError where no thread can be started.
+    Args:
+        function: What to run. After the deadline it runs on, and its result is dropped.
+        seconds: How long to wait.
+
+    Returns:
+        What the function returns.
+
+    Raises:
+        TimeoutError: The function has not returned in time.
+        NoThreadError: No thread can be started.
+        BaseException: Whatever the function raises.
     """
     outcome: list[Result | BaseException] = []
     over = threading.Event()
@@ -27,13 +37,13 @@ def call(function: Callable[[], Result], seconds: float) -> Result:
     def run() -> None:
         try:
             outcome.append(function())
-        except BaseException as error:  # noqa: BLE001 -- handed to the caller's thread
+        except BaseException as error:  # noqa: BLE001 -- raised again in the caller's thread
             outcome.append(error)
         park_if_over()
         over.set()
 
     start(run)
-    with AtRest():
+    with Idle():
         answered = over.wait(seconds)
     if not answered:
         message = f"no answer within {seconds:g} s"

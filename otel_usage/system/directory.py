@@ -1,10 +1,11 @@
-"""A directory of ours, held open, so that nothing in it is written or removed through another user's link.
+"""A directory of ours, held open, so that no symbolic link of another user redirects what we write or remove.
 
-A path is opened one component at a time, from the root. A symbolic link on the way is followed only where the link
-itself and the directory that holds it belong to us or to root, and its target is opened in the same way. The directory
-at the end must be ours. From then on a file in it is reached from the open directory, whatever becomes of the path.
+"Ours" means that it belongs to the effective user id. A path is opened one component at a time, from the root. A
+symbolic link in it is followed only if the link and the directory that contains it belong to us or to root; its target
+is opened in the same way. The directory at the end must be ours. Its files are then opened relative to its descriptor,
+so renaming a component of the path later changes nothing.
 
-Where the system can't reach a file from a directory (Windows), files are reached by their paths.
+A system without such relative calls (Windows) opens files by their paths.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
 
 
 def _flag(name: str) -> int:
-    """Return a flag of `os.open`, 0 on a system that lacks it."""
+    """Return a flag of `os.open`, or 0 on a system that does not have it."""
     return int(getattr(os, name, 0))
 
 
@@ -33,14 +34,18 @@ READ = os.O_RDONLY | SAFELY
 APPEND = os.O_RDWR | os.O_APPEND | os.O_CREAT | SAFELY
 CREATE = os.O_RDWR | os.O_CREAT | os.O_EXCL | SAFELY
 LIST = os.O_RDONLY | _flag("O_DIRECTORY") | SAFELY
-# To pass through a directory takes no right to list it, where the system can tell one from the other.
+# Opening a directory only to go through it needs no right to list it, on systems with one of these flags.
 PASS = LIST | (_flag("O_PATH") or _flag("O_SEARCH"))
 MOST_LINKS = 40
 ROOT = 0
 
 
 class Directory:
-    """A directory of ours. Every error is an OSError that names the whole path of what could not be reached."""
+    """An open directory that belongs to us. Each OSError that a method raises has the whole path as its filename.
+
+    Attributes:
+        path: The path by which it was opened.
+    """
 
     __slots__ = ("_descriptor", "path")
 
@@ -51,30 +56,52 @@ class Directory:
     def open(cls, path: str, *, create: bool = False) -> Self:
         """Open the directory at `path`.
 
-        create: make what is missing of it, with mode 0700, and only in a directory of ours.
-        Raises PermissionError where it is another user's, or is reached through another user's link.
+        Args:
+            path: The directory; a relative path starts at the current directory.
+            create: Whether to create missing directories, with mode 0700. Each one's parent must be ours.
+
+        Raises:
+            PermissionError: It belongs to another user, or a link of another user leads to it.
+            OSError: It does not exist, can't be created or is not a directory.
         """
-        with _Named(path):
+        with _ErrorsAt(path):
             if not RELATIVE:
                 _make_by_path(path, create=create)
                 return cls(path, None)
             return cls(path, _walk(path, create=create))
 
     def folder(self, name: str, *, create: bool = False) -> Directory:
-        """Open a directory of ours in this one; a link in its place is not followed."""
+        """Open a directory inside of this one. It must be ours; a symbolic link is not followed.
+
+        Args:
+            name: Its name.
+            create: Whether to create it, with mode 0700, if it is missing.
+
+        Raises:
+            OSError: It is missing, is not a directory, or belongs to another user.
+        """
         path = os.path.join(self.path, name)
-        with _Named(path):
+        with _ErrorsAt(path):
             if self._descriptor is None:
                 _make_by_path(path, create=create)
                 return Directory(path, None)
             return Directory(path, _owned(_enter(self._descriptor, name, create=create)))
 
     def open_file(self, name: str, flags: int) -> int:
-        """Open a regular file of ours that has one link, and return its descriptor; narrow it if it is to be written.
+        """Open a file. A file that is opened for writing gets mode 0600.
 
-        Raises OSError for everything else: a link, a FIFO, a device, another user's file.
+        Args:
+            name: Its name in this directory.
+            flags: READ, APPEND or CREATE of this module, or other flags of `os.open` with SAFELY.
+
+        Returns:
+            Its descriptor, which the caller closes.
+
+        Raises:
+            OSError: It is not a regular file of ours with one link, but for instance a symbolic link, a FIFO, a device
+                or another user's file; or it can't be opened.
         """
-        with self.named(name):
+        with self.errors_at(name):
             descriptor = os.open(self._at(name), flags, 0o600, dir_fd=self._descriptor)
             try:
                 _check_own(descriptor, writing=bool(flags & (os.O_RDWR | os.O_WRONLY)))
@@ -84,13 +111,13 @@ class Directory:
             return descriptor
 
     def lstat(self, name: str) -> os.stat_result:
-        """Return what stands under a name; a link is not followed."""
-        with self.named(name):
+        """Return the status of a file; a symbolic link is not followed."""
+        with self.errors_at(name):
             return os.stat(self._at(name), dir_fd=self._descriptor, follow_symlinks=False)
 
     def names(self) -> list[str]:
-        """Return the names of all that is in it."""
-        with _Named(self.path):
+        """Return the names of all entries of this directory."""
+        with _ErrorsAt(self.path):
             if self._descriptor is None:
                 return os.listdir(self.path)
             listed = os.open(".", LIST, dir_fd=self._descriptor)
@@ -100,21 +127,21 @@ class Directory:
                 os.close(listed)
 
     def replace(self, name: str, new: str) -> None:
-        """Give a file another name, and replace what has that name."""
-        with self.named(new):
+        """Rename a file; a file that has the new name is replaced."""
+        with self.errors_at(new):
             os.replace(self._at(name), self._at(new), src_dir_fd=self._descriptor, dst_dir_fd=self._descriptor)
 
     def unlink(self, name: str) -> None:
-        """Remove a name; what a link leads to stays."""
-        with self.named(name):
+        """Remove a file; the target of a symbolic link stays."""
+        with self.errors_at(name):
             os.unlink(self._at(name), dir_fd=self._descriptor)
 
-    def named(self, name: str) -> AbstractContextManager[None]:
-        """While it is entered, an OSError names the whole path of this file: a name alone tells nobody where it is."""
-        return _Named(os.path.join(self.path, name))
+    def errors_at(self, name: str) -> AbstractContextManager[None]:
+        """Return a context manager in which each OSError gets the whole path of this file as its filename."""
+        return _ErrorsAt(os.path.join(self.path, name))
 
     def close(self) -> None:
-        """Let go of it."""
+        """Close the descriptor. Closing twice is allowed."""
         descriptor, self._descriptor = self._descriptor, None
         if descriptor is not None:
             os.close(descriptor)
@@ -124,14 +151,16 @@ class Directory:
         return self
 
     def __exit__(self, *_: object) -> None:
-        """Close it."""
+        """Close the descriptor."""
         self.close()
 
     def _at(self, name: str) -> str:
         return os.path.join(self.path, name) if self._descriptor is None else name
 
 
-class _Named:
+class _ErrorsAt:
+    """Context manager in which each OSError gets this path as its filename."""
+
     __slots__ = ("_path",)
 
     def __init__(self, path: str) -> None:
@@ -153,7 +182,7 @@ def _make_by_path(path: str, *, create: bool) -> None:
 
 
 def _walk(path: str, *, create: bool) -> int:
-    """Open a directory of ours from the root, or from the current one, component by component."""
+    """Open a directory of ours component by component, from the root or the current directory."""
     ahead = path.split("/")[::-1]
     links = 0
     here = os.open("/" if path.startswith("/") else ".", PASS)
@@ -184,7 +213,7 @@ def _walk(path: str, *, create: bool) -> int:
 
 
 def _enter(parent: int, name: str, *, create: bool) -> int:
-    """Open a directory in another one without following a link; make it where it is missing and `parent` is ours."""
+    """Open a directory in `parent` without following a link; create it if asked to and `parent` is ours."""
     try:
         return os.open(name, PASS, dir_fd=parent)
     except FileNotFoundError:
@@ -198,15 +227,15 @@ def _enter(parent: int, name: str, *, create: bool) -> int:
 def _make(parent: int, name: str) -> None:
     try:
         os.mkdir(name, 0o700, dir_fd=parent)
-    except FileExistsError:  # another process has just made it
+    except FileExistsError:  # another process has just created it
         return
-    if os.stat(name, dir_fd=parent, follow_symlinks=False).st_mode & 0o700 != 0o700:  # noqa: PLR2004 -- the line above
-        os.rmdir(name, dir_fd=parent)  # other programs could not enter it either
-        raise PermissionError(errno.EACCES, "the umask takes our own rights to what is made")
+    if os.stat(name, dir_fd=parent, follow_symlinks=False).st_mode & 0o700 != 0o700:  # noqa: PLR2004 -- the mode two lines above
+        os.rmdir(name, dir_fd=parent)  # no program could use it
+        raise PermissionError(errno.EACCES, "the umask removes our own rights to a new directory")
 
 
 def _trusted_link(parent: int, name: str) -> str | None:
-    """Return where a link of ours or of root's leads to, None where there is no link, or it goes away meanwhile."""
+    """Return the target of a symbolic link of ours or root's; None if there is none, or it has just been removed."""
     try:
         before = os.stat(name, dir_fd=parent, follow_symlinks=False)
         if not stat.S_ISLNK(before.st_mode):
@@ -217,16 +246,16 @@ def _trusted_link(parent: int, name: str) -> str | None:
         return None
     if before.st_uid not in (ROOT, os.geteuid()):
         raise PermissionError(errno.EPERM, "a link on the way belongs to another user")
-    # Who owns the directory can give another link that name, one of root's that leads elsewhere.
+    # The owner of the directory could move another link of root to this name, with another target.
     if os.fstat(parent).st_uid not in (ROOT, os.geteuid()):
-        raise PermissionError(errno.EPERM, "a link on the way stands in another user's directory")
+        raise PermissionError(errno.EPERM, "a link on the way is in another user's directory")
     if (before.st_dev, before.st_ino, before.st_ctime_ns) != (after.st_dev, after.st_ino, after.st_ctime_ns):
         raise PermissionError(errno.EPERM, "a link on the way is being replaced")
     return target
 
 
 def _owned(directory: int) -> int:
-    """Return an open directory that is ours; close any other, and raise."""
+    """Return a descriptor if its directory is ours; otherwise close it and raise PermissionError."""
     try:
         _check_owner(directory)
     except BaseException:
@@ -247,6 +276,6 @@ def _check_own(descriptor: int, *, writing: bool) -> None:
     if not hasattr(os, "geteuid"):  # Windows
         return
     if found.st_uid != os.geteuid() or found.st_nlink > 1:
-        raise PermissionError(errno.EPERM, "the file belongs to another user or has a second name")
-    if writing and stat.S_IMODE(found.st_mode) != 0o600:  # noqa: PLR2004 -- what `open_file` makes; a umask may take more
+        raise PermissionError(errno.EPERM, "the file belongs to another user or has a second hard link")
+    if writing and stat.S_IMODE(found.st_mode) != 0o600:  # noqa: PLR2004 -- `open_file`'s mode; a umask may remove bits
         os.fchmod(descriptor, 0o600)

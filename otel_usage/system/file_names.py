@@ -1,6 +1,6 @@
-"""The names of the files that this package makes. No other file in its directories is read as its own, or removed.
+"""Build and parse the names of the files that this package writes. It reads and removes no other file.
 
-Anybody may have put a file there, under any name: a name is taken apart here alone, and nothing here raises.
+Another program may put files with any name into our directories, so nothing here raises.
 """
 
 from __future__ import annotations
@@ -16,22 +16,34 @@ LONGEST_RUN = 64
 
 
 def is_number(text: str) -> bool:
-    """Tell whether `int` can read the text: digits such as `²` are none to it, and so are thousands of them."""
+    """Tell whether a text is 1 to 20 ASCII digits. `int` rejects other digits such as `²`, and texts of thousands."""
     return text.isascii() and text.isdigit() and len(text) <= MOST_DIGITS
 
 
 def entry_name(time: int, inode: int, kind: str, run: str) -> str:
-    """Return the name of an entry of the outbox. run: an app can pass any string for it."""
+    """Return the name of an outbox entry.
+
+    Args:
+        time: When the report was made, in nanoseconds since the epoch.
+        inode: The file's own inode number, by which a copied file is told apart.
+        kind: `report` or `heartbeat`.
+        run: The uuid of the run. An app may pass any string.
+    """
     return f"{_first(time)}.{inode}.{kind}.{plain(run)}{ENTRY}"
 
 
 def draft_name(time: int, pid: int, token: str) -> str:
-    """Return the name of an entry that is being written."""
+    """Return the name under which an entry is written before it gets its own name."""
     return f"{_first(time)}.{pid}.{token}{DRAFT}"
 
 
 def lock_name(pid: int, start: str) -> str:
-    """Return the name of the lock of those processes that were forked by this one."""
+    """Return the name of the lock that the forked children of one process compete for.
+
+    Args:
+        pid: The parent process.
+        start: Its start time; may be empty.
+    """
     return f"{LOCK}{pid}.{start}{LOCKED}"
 
 
@@ -40,12 +52,12 @@ def _first(time: int) -> str:
 
 
 def plain(run: str) -> str:
-    """Return a run's id as it stands in a name."""
+    """Return a run's uuid with each character that a file name should not have replaced, cut to 64 characters."""
     return "".join(c if c.isascii() and (c.isalnum() or c in "-_") else "_" for c in run[:LONGEST_RUN])
 
 
 def entry_parts(name: str) -> tuple[int, int, str, str] | None:
-    """Return the time, inode, kind and run of an entry's name, None for any other name."""
+    """Return the time, inode, kind and run in the name of an outbox entry; None for any other name."""
     first, *rest = name.removesuffix(ENTRY).split(".")
     if len(rest) != 3 or not name.endswith(ENTRY) or len(first) != TIME_DIGITS:  # noqa: PLR2004 -- inode, kind, run
         return None
@@ -56,14 +68,14 @@ def entry_parts(name: str) -> tuple[int, int, str, str] | None:
 
 
 def is_outbox_file(name: str) -> bool:
-    """Tell whether a name is an entry's, that of one that was set aside, or a draft's."""
+    """Tell whether a name is that of an entry, of an unreadable entry that was set aside, or of a draft."""
     first, *rest = name.removesuffix(DRAFT).split(".")
     is_draft = len(rest) == 2 and name.endswith(DRAFT) and len(first) == TIME_DIGITS  # noqa: PLR2004 -- pid, token
     return entry_parts(name.removesuffix(ASIDE)) is not None or (is_draft and is_number(first) and is_number(rest[0]))
 
 
 def lock_parts(name: str) -> tuple[int, str] | None:
-    """Return the process and its start time of a lock's name, None for any other name."""
+    """Return the pid and its start time in the name of a lock; None for any other name."""
     pid, dot, start = name.removeprefix(LOCK).removesuffix(LOCKED).partition(".")
     whole = name.startswith(LOCK) and name.endswith(LOCKED) and dot
     return (int(pid), start) if whole and is_number(pid) and (is_number(start) or not start) else None

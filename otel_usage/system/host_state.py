@@ -1,4 +1,4 @@
-"""The host's own state, left as it was found."""
+"""Keep the state of the host process as it was: its standard streams and its warnings filters."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ LAST_STANDARD = 2
 
 
 def reserve_standard_streams() -> None:
-    """Take the number of each standard stream that the host has closed, lest a file or connection of ours gets it.
+    """Reserve closed descriptors 0 to 2, so that no file or connection of ours gets their numbers.
 
-    What the host still writes there would end up in it. It fails as it did before: what stands there now is the null
-    device, open for reading.
+    What the host still writes to a closed stream would end up in our file. The null device takes the number instead. It
+    is opened for reading, so that the host's write fails as it did before.
     """
     try:
         while (descriptor := os.open(os.devnull, os.O_RDONLY | getattr(os, "O_CLOEXEC", 0))) <= LAST_STANDARD:
@@ -28,9 +28,10 @@ def reserve_standard_streams() -> None:
 
 
 class WarningsFiltersKept:
-    """Takes back, at the end of a `with` block, what OpenTelemetry did to the host's warnings filters in it.
+    """Context manager that undoes what OpenTelemetry does to the host's warnings filters.
 
-    Importing it and getting a tracer put filters at the front. What the host's other threads add stays.
+    Importing OpenTelemetry and getting a tracer insert filters at the front. Filters that the host's other threads add
+    in the meantime stay.
     """
 
     __slots__ = ("_before",)
@@ -40,9 +41,9 @@ class WarningsFiltersKept:
         self._before: list[Any] = list(warnings.filters)
 
     def __exit__(self, *_: object) -> None:
-        """Restore their order where only OpenTelemetry's changed, else remove just what it added."""
+        """Restore the list if only OpenTelemetry's filters changed; otherwise remove those that it added."""
         before = self._before
-        now: list[Any] = warnings.filters  # type: ignore[assignment]  # a list, whatever typeshed says
+        now: list[Any] = warnings.filters  # type: ignore[assignment]  # a list at runtime; typeshed says Sequence
         if [entry for entry in now if not _of_opentelemetry(entry)] == [e for e in before if not _of_opentelemetry(e)]:
             now[:] = before
         else:

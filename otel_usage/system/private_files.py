@@ -1,12 +1,12 @@
-"""Private files, written whole: lock one, append a line to it, write a new one, read its lines back.
+"""Private files: lock one, append a line to it, write a new one whole, read lines back.
 
-Every file is reached from a directory of ours (see directory.py), and is a regular file of ours with one link.
+Every file is opened through a `Directory`, and is a regular file of ours with one link.
 
-Processes that append to one file do each other no harm:
-1. Each takes the file's lock, so that none rotates the file while another writes. Without a lock the write goes on:
-   one write to a file opened for appending is whole by itself.
-2. A last line without a newline is what a killed process left: a newline ends it before ours begins.
-3. A write that a full disk cut short is taken back.
+Why processes can append to the same file at the same time:
+1. Each takes the file's lock, so no process rotates the file while another one writes. A process that can't get the
+   lock writes without it: a single write to a file in append mode is atomic.
+2. A last line without a newline is left by a process that was killed. The next writer ends it with a newline first.
+3. A write that a full disk cuts short is undone.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from otel_usage.system.directory import APPEND, CREATE, READ, Directory
 
 try:
     import fcntl
-except ImportError:  # Windows, where a single write must do
+except ImportError:  # Windows: no lock, only the single write
     fcntl = None  # type: ignore[assignment]
 
 TYPE_CHECKING = False
@@ -42,23 +42,23 @@ def append_line(path: str, line: str, *, max_bytes: int = MAX_BYTES) -> None:
 
 
 def append_lines(path: str, lines: Iterable[str], *, max_bytes: int = MAX_BYTES) -> None:
-    """Append lines and their newlines in one write, creating the file and its directory where they are missing.
+    """Append lines to a file in one write. Create the file and its directory if they are missing.
 
     Args:
         path: The file.
         lines: ASCII text, without newlines.
-        max_bytes: The size beyond which the file becomes `path`.1 and a new one begins; 0 for never. Lines that are
-            together larger than this take several writes.
+        max_bytes: The size in bytes above which the file is renamed to `path`.1 and a new one begins; 0 for never.
+            Lines that are larger than this together take several writes.
 
     Raises:
-        OSError: The lines of one write are not in the file, and nothing of them is, nor of those behind them.
+        OSError: A write failed. None of its lines is in the file, and no later line.
     """
     for data in _blocks(lines, max_bytes):
         _append_block(path, data, max_bytes)
 
 
 def _blocks(lines: Iterable[str], max_bytes: int) -> Iterator[bytes]:
-    """Join lines to blocks of at most so many bytes each, or of one line that is larger."""
+    """Join lines to blocks of at most `max_bytes` each. A larger line is a block of its own."""
     block: list[bytes] = []
     size = 0
     for line in lines:
@@ -91,7 +91,7 @@ def _append_block(path: str, data: bytes, max_bytes: int) -> None:
 
 
 def _open_locked(directory: Directory, name: str) -> tuple[int, bool]:
-    """Open the file and lock it, again where another writer rotated it in between."""
+    """Open the file and lock it; start again if another writer has rotated the file in between."""
     for _ in range(LOCK_TRIES):
         descriptor = directory.open_file(name, APPEND)
         try:
@@ -106,7 +106,7 @@ def _open_locked(directory: Directory, name: str) -> tuple[int, bool]:
 
 
 def _lock(descriptor: int) -> bool:
-    """Take the lock if it comes free soon; a stopped process must not stop us."""
+    """Wait up to 0.2 s for the lock: a stopped process may hold it for ever. Tell whether we have it."""
     for _ in range(LOCK_TRIES):
         if (locked := try_lock(descriptor)) is not False:
             return bool(locked)
@@ -115,7 +115,11 @@ def _lock(descriptor: int) -> bool:
 
 
 def try_lock(descriptor: int) -> bool | None:
-    """Lock an open file for this process: True if it is, False if another has it, None where locks do not work."""
+    """Lock an open file, without waiting.
+
+    Returns:
+        True if we hold the lock, False if another process holds it, None where the file system has no locks.
+    """
     if fcntl is None:
         return None
     try:
@@ -150,7 +154,11 @@ def _append(descriptor: int, data: bytes, *, locked: bool) -> None:
 
 
 def create(directory: Directory, name: str, data: bytes) -> None:
-    """Write a new file in one call. Raises OSError where the name is taken; a file that is cut short stays."""
+    """Write a new file in one call.
+
+    Raises:
+        OSError: The name is taken, or the file could not be written. An incomplete file stays.
+    """
     file = directory.open_file(name, CREATE)
     try:
         write_whole(file, data)
@@ -159,8 +167,12 @@ def create(directory: Directory, name: str, data: bytes) -> None:
 
 
 def replace(directory: Directory, name: str, draft: str, data: bytes) -> None:
-    """Write a file whole or not at all: to a new file named `draft`, which then takes the name."""
-    with directory.named(name):
+    """Replace a file atomically: write a new file under the name `draft`, then rename it to `name`.
+
+    Raises:
+        OSError: The file could not be written or renamed. The draft is deleted.
+    """
+    with directory.errors_at(name):
         file = directory.open_file(draft, CREATE)
         try:
             write_whole(file, data)
@@ -173,13 +185,17 @@ def replace(directory: Directory, name: str, draft: str, data: bytes) -> None:
 
 
 def write_whole(descriptor: int, data: bytes) -> None:
-    """Write to an open file in one call. Raises OSError where not all of the data is written."""
+    """Write to an open file in one call.
+
+    Raises:
+        OSError: Not all of the data could be written.
+    """
     if os.write(descriptor, data) != len(data):
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
 
 def read_lines(path: str) -> Iterator[str]:
-    """Yield the lines of the old file and the present one, oldest first; none where a file can't be read."""
+    """Yield the lines of `path`.1 and then of `path`, so the oldest first. A file that can't be read yields none."""
     folder, name = os.path.split(path)
     try:
         directory = Directory.open(folder)
@@ -196,7 +212,7 @@ def read_lines(path: str) -> Iterator[str]:
 
 
 def read_objects(path: str) -> Iterator[Flat]:
-    """Yield each line that is a JSON object, without what no line of ours holds: nested values, NaN and infinity."""
+    """Yield each line that is a JSON object, without nested values, NaN and infinity: our own lines have none."""
     import json  # noqa: PLC0415 -- only where a file is read back
 
     for line in read_lines(path):

@@ -1,4 +1,4 @@
-"""Which machine a URL names, read in the one way that nobody can read otherwise."""
+"""Parse a URL strictly: accept it only if all programs read the same host in it."""
 
 from __future__ import annotations
 
@@ -12,7 +12,13 @@ NUMBERS = frozenset(map(str, range(256)))
 
 
 class Place:
-    """Where a URL leads to. host: in lower case, without brackets. shown: the URL without user, query and fragment."""
+    """A parsed URL.
+
+    Attributes:
+        scheme: In lower case; empty if the URL has none.
+        host: In lower case, without brackets; empty for a URL such as `unix:///path`.
+        shown: The URL as it may be shown: without user, password, query and fragment.
+    """
 
     __slots__ = ("host", "scheme", "shown")
 
@@ -21,10 +27,13 @@ class Place:
 
 
 def place(url: str) -> Place | None:
-    """Return where a URL leads to; None where it is not valid, or can be read in two ways.
+    """Parse a URL.
 
-    Programs disagree on where a user and password end that hold one of / ? # @ and a backslash: what one takes for the
-    rest of the password is a path to another, and a name in it is the host.
+    Programs disagree on where the user and password end if they contain one of / ? # @ or a backslash. What one program
+    reads as the rest of the password, another reads as the host or the path. Such a URL is invalid here.
+
+    Returns:
+        Its parts; None if the URL is invalid or ambiguous.
     """
     if not url.isascii() or not url.isprintable() or " " in url or "\\" in url:
         return None
@@ -37,14 +46,14 @@ def place(url: str) -> Place | None:
         return None
     user, _, named = authority.rpartition("@")
     host = _host(named.lower())
-    if host is None or (not host and (user or scheme.lower() in ("", "http", "https"))):  # unix:///path has none
+    if host is None or (not host and (user or scheme.lower() in ("", "http", "https"))):  # `unix:///path` has no host
         return None
     path = behind.partition("?")[0].partition("#")[0]
     return Place(scheme.lower(), host, f"{scheme}{separator}{named}{path}")
 
 
 def _host(named: str) -> str | None:
-    """Return the host of a host and port; None where it is none."""
+    """Return the host of `host` or `host:port`; None if it is invalid."""
     if named.startswith("["):
         host, _, behind = named[1:].partition("]")
         allowed = host != "" and "]" in named and behind[:1] in ("", ":") and IN_ADDRESSES.issuperset(host)
@@ -56,11 +65,11 @@ def _host(named: str) -> str | None:
 
 
 def is_loopback(url: str) -> bool:
-    """Tell whether a URL names this machine: localhost, 127.0.0.0/8 or ::1."""
+    """Tell whether a URL with a scheme names this machine: localhost, 127.0.0.0/8 or ::1."""
     found = place(url)
     if found is None or not found.scheme:
         return False
     octets = found.host.split(".")
-    # A zero in front would make it octal for those who connect to it.
+    # NUMBERS has no leading zeros: some programs read such an octet as octal.
     numeric = len(octets) == 4 and all(o in NUMBERS for o in octets)  # noqa: PLR2004
     return found.host in ("localhost", "::1") or (numeric and octets[0] == "127")

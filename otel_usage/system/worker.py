@@ -1,7 +1,6 @@
-"""One daemon thread that runs tasks, at once or later, and is there only while there is something to do.
+"""One daemon thread that runs tasks, at once or after a delay. It exists only while tasks are queued.
 
-Started by `_thread`, which costs the caller a quarter of what `threading.Thread` does. Time is monotonic, so that no
-clock that is set, and no machine that sleeps, makes a task late or early by more than that.
+Delays are on the monotonic clock, so a change of the wall clock does not move a task.
 """
 
 from __future__ import annotations
@@ -11,7 +10,7 @@ import threading
 
 from otel_usage.system.busy import Busy
 from otel_usage.system.clock import now
-from otel_usage.system.threads import start, uncount
+from otel_usage.system.threads import remove_from_threading, start
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -20,11 +19,15 @@ if TYPE_CHECKING:
     Task = Callable[[], None]
 
 
-AT_ONCE = float("-inf")  # whatever the clock says, which a host may have set to another time
+AT_ONCE = float("-inf")  # due at any time: a host may have replaced the clock before we were imported
 
 
 class Worker:
-    """Runs tasks one after the other. on_error: told, with what a task raised; a task that raises stops nothing."""
+    """Runs tasks one after the other in one daemon thread.
+
+    Args:
+        on_error: Called with each exception that a task raises. The tasks after it run all the same.
+    """
 
     __slots__ = ("_alive", "_due", "_news", "_on_error", "_stopped")
 
@@ -35,13 +38,18 @@ class Worker:
         self._alive = self._stopped = False
 
     def soon(self, task: Task) -> None:
-        """Run a task as soon as those before it are done. Raises RuntimeError where no thread can be started."""
+        """Queue a task that is due now.
+
+        Raises:
+            NoThreadError: No thread can be started. The task stays queued and runs when a later call starts one.
+        """
         self._add(AT_ONCE, task)
 
     def later(self, seconds: float, task: Task) -> None:
-        """Run a task after so many seconds; a worker that was stopped does so only for tasks without a delay.
+        """Queue a task that is due after so many seconds. A stopped worker ignores it.
 
-        Raises RuntimeError where no thread can be started; the task waits for the next one then.
+        Raises:
+            NoThreadError: No thread can be started. The task stays queued and runs when a later call starts one.
         """
         self._add(now() + seconds, task)
 
@@ -61,7 +69,7 @@ class Worker:
             raise
 
     def stop(self) -> None:
-        """Forget every task that is for later."""
+        """Drop each task that is not due yet, and take none with a delay from now on."""
         with self._news:
             self._stopped = True
             time = now()
@@ -70,11 +78,11 @@ class Worker:
 
     @property
     def alive(self) -> bool:
-        """Whether there is a thread."""
+        """Whether a thread runs tasks at the moment."""
         return self._alive
 
     def run_here(self) -> None:
-        """Run what is due on the caller's thread, where none could be started for it."""
+        """Run the tasks that are due in the calling thread, unless the worker's own thread exists."""
         with self._news:
             if self._alive:
                 return
@@ -83,7 +91,7 @@ class Worker:
 
     def _run(self) -> None:
         with Busy():
-            leave_signals_alone()
+            block_signals()
         self._run_tasks(wait=True)
 
     def _run_tasks(self, *, wait: bool) -> None:
@@ -93,10 +101,13 @@ class Worker:
                     task()
                 except Exception as error:  # noqa: BLE001 -- a thread of ours must not print a traceback
                     self._on_error(error)
-                uncount()
+                remove_from_threading()
 
     def _next(self, *, wait: bool) -> Task | None:
-        """Return the next task that is due, and wait for it if told so; None, and no thread, where there is none."""
+        """Return the next task that is due; if none is left, record that the thread ends and return None.
+
+        wait: whether to wait for tasks that are not due yet.
+        """
         with self._news:
             while self._due:
                 first = min(self._due, key=lambda item: item[0])
@@ -111,15 +122,15 @@ class Worker:
             return None
 
 
-def leave_signals_alone() -> None:
-    """Have this thread, and those that it starts, get no signal but those of their own faults.
+def block_signals() -> None:
+    """Block all signals in this thread and the threads that it starts, except those of a crash.
 
-    The host's reach the host's threads, and a connection that breaks (SIGPIPE) ends no host that leaves that at its
-    default.
+    The host's signals then reach the host's threads. SIGPIPE, from a connection that breaks, would end a host that has
+    its default action.
     """
     try:
-        import signal  # noqa: PLC0415 -- loads `enum`, which an importing host need not pay
-    except Exception:  # noqa: BLE001 -- no descriptor is left to load it by; a thread of ours must not print a traceback
+        import signal  # noqa: PLC0415 -- it loads `enum`, which costs too much for `import otel_usage`
+    except Exception:  # noqa: BLE001 -- no descriptor is free to load it; a thread of ours must not print a traceback
         return
     if hasattr(signal, "pthread_sigmask"):
         faults = {signal.SIGSEGV, signal.SIGBUS, signal.SIGFPE, signal.SIGILL, signal.SIGABRT, signal.SIGTRAP}
@@ -127,9 +138,9 @@ def leave_signals_alone() -> None:
 
 
 def jitter(low: float, high: float) -> float:
-    """Return a random number in between, from the system's own source: the host may have seeded `random`.
+    """Return a random number from `low` to `high`, or their middle where the system has no random source.
 
-    The middle where there is no source.
+    It does not use `random`: a host that seeds it would give the same number to all of its processes.
     """
     try:
         drawn = os.urandom(4)
