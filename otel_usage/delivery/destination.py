@@ -1,6 +1,6 @@
-"""Where reports go: the project's endpoint, the operator's own collector, both or nowhere.
+"""Where reports go: to the project's endpoint, to the operator's own collector, to both or nowhere.
 
-Resolved once, on the caller's thread, since a host may set OpenTelemetry's variables for itself later on.
+It is resolved once, in the thread of the caller, since a host may set OpenTelemetry's variables for itself later.
 """
 
 from __future__ import annotations
@@ -27,10 +27,14 @@ UNCLEAR = (
 
 
 class Destination:
-    """One place that reports go to.
+    """One place that reports are sent to.
 
-    kind: "project" or "otlp". url: where to, complete. wire: "otlp" or "json" for a project, "http/protobuf",
-    "grpc" or what else the operator wrote for `otlp`. by_operator: whether the operator named it.
+    Attributes:
+        kind: `project` or `otlp`.
+        url: The complete URL of requests.
+        wire: For a project `otlp` or `json`; for the operator's collector `http/protobuf`, `grpc`, `http/json` or
+            `unknown`.
+        by_operator: Whether the operator named it.
     """
 
     __slots__ = ("by_operator", "kind", "url", "wire")
@@ -40,41 +44,44 @@ class Destination:
 
     @property
     def endpoint(self) -> str:
-        """The URL as it may be shown: without user, password, query and fragment; nothing of one that is unclear."""
+        """The URL without user, password, query and fragment; a fixed text if the URL is invalid or ambiguous."""
         found = place(self.url)
         return HIDDEN if found is None else found.shown
 
     @property
     def clear(self) -> bool:
-        """Whether the URL can be read in one way only; else nothing is sent, and all such share a key.
+        """Whether the URL is valid and unambiguous. Otherwise nothing is sent there.
 
-        Over gRPC it has no user: the whole of it would be looked up as the host's name.
+        Over gRPC a URL must not have a user either: gRPC would look up user and host together as the host's name.
         """
         return place(self.url) is not None and not (self.wire == GRPC and "@" in self.url)
 
     @property
     def key(self) -> str:
-        """What tells it from others: kind, wire, scheme, host, port and path, and nothing secret."""
+        """Identifies the destination in the outbox: kind, wire, scheme, host, port and path, and no secret."""
         return f"{self.kind} {self.wire} {self.endpoint}"
 
     @property
     def loopback(self) -> bool:
-        """Whether what is sent there stays on this machine."""
+        """Whether the destination is on this machine."""
         return is_loopback(self.url)
 
     def gets_exact_time(self, app: App) -> bool:
-        """Tell whether spans keep their exact time towards it, rather than one that is cut to the hour.
+        """Tell whether spans sent there keep their exact time instead of one cut to the hour.
 
-        Only one destination gets the exact time, since two that both have it can join their data by it: the project
-        where its wire is `json`, which posts the exact line of the file, else the operator's own collector.
+        Only one destination gets the exact time, since two could join their data by it. That is the project if its
+        wire is `json`, which posts the exact line of the local file; otherwise the operator's own collector.
         """
         return self.kind == "otlp" and app.wire != "json"
 
 
 def resolve(app: App, environ: Mapping[str, str] | None = None, *, endpoint: str | None) -> list[Destination]:
-    """Return the destinations of `app`, the project's first.
+    """Return the destinations of an app, the project's first.
 
-    endpoint: the adopter's, None on the command line. environ: os.environ by default.
+    Args:
+        app: The app that reports.
+        environ: The environment variables; `os.environ` by default.
+        endpoint: The endpoint that the adopter declared; None on the command line.
     """
     environ = os.environ if environ is None else environ
     chosen = exporters(environ)
@@ -84,31 +91,31 @@ def resolve(app: App, environ: Mapping[str, str] | None = None, *, endpoint: str
     if project and (not chosen or "project" in chosen):
         url = project if app.wire == "json" else traces_url(project)
         found.append(Destination("project", url, app.wire, by_operator=server is not None))
-    if "otlp" in chosen or (not chosen and _implied(environ)):
-        found.append(_operators_own(environ))
+    if "otlp" in chosen or (not chosen and _implies_otlp(environ)):
+        found.append(_operators_collector(environ))
     return found
 
 
 def traces_url(endpoint: str) -> str:
-    """Append /v1/traces to a base URL, before its query, unless it ends so already."""
+    """Append /v1/traces to the path of a base URL, unless the path ends with it."""
     base, mark, query = endpoint.partition("?")
     base = base.rstrip("/")
     return f"{base if base.endswith(TRACES_PATH) else base + TRACES_PATH}{mark}{query}"
 
 
-def _implied(environ: Mapping[str, str]) -> bool:
-    """Tell whether the operator pointed OTLP at a collector, for traces too."""
+def _implies_otlp(environ: Mapping[str, str]) -> bool:
+    """Tell whether the operator has set an OTLP endpoint, and OTEL_TRACES_EXPORTER does not exclude OTLP."""
     tracing = environ.get("OTEL_TRACES_EXPORTER")
     wanted = tracing is None or "otlp" in [word.strip() for word in tracing.split(",")]
     return wanted and any(_endpoints(environ))
 
 
 def _endpoints(environ: Mapping[str, str]) -> tuple[str, str]:
-    """Return what the operator set for traces alone and for all signals; empty counts as unset."""
+    """Return the OTLP endpoints that the operator set for traces and for all signals; empty if unset."""
     return (environ.get("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", ""), environ.get("OTEL_EXPORTER_OTLP_ENDPOINT", ""))
 
 
-def _operators_own(environ: Mapping[str, str]) -> Destination:
+def _operators_collector(environ: Mapping[str, str]) -> Destination:
     exact, base = _endpoints(environ)
     wire = environ.get("OTEL_EXPORTER_OTLP_TRACES_PROTOCOL") or environ.get("OTEL_EXPORTER_OTLP_PROTOCOL")
     if not wire:
@@ -117,7 +124,7 @@ def _operators_own(environ: Mapping[str, str]) -> Destination:
         url = exact or base or "http://localhost:4317"
     else:
         url = exact or traces_url(base or "http://localhost:4318")
-    known = wire.strip() if wire.strip() in PROTOCOLS else "unknown"  # it may hold anything, a secret included
+    known = wire.strip() if wire.strip() in PROTOCOLS else "unknown"  # the variable may hold anything, even a secret
     return Destination("otlp", url, known, by_operator=True)
 
 

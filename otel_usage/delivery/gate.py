@@ -1,4 +1,4 @@
-"""Where an app's reports go on this machine and beyond it, and whether they may, asked anew before each step."""
+"""The gate: where an app's reports go, and whether they may. Consent is decided again before each step."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ NANO = 10**9
 
 
 class Gate:
-    """The consent that holds for an app's reports, decided anew each time it is asked; nothing of it is kept.
+    """The consent for an app's reports. Each call decides again, so that an opt-out has effect at once.
 
     Attributes:
-        app: The app whose reports they are.
-        destinations: Where they may be sent.
+        app: The app that reports.
+        destinations: Where its reports may be sent.
     """
 
     __slots__ = ("_directory", "app", "destinations")
@@ -32,21 +32,21 @@ class Gate:
 
     @property
     def directory(self) -> str | None:
-        """The directory of the app's files, None where there is none; resolved once, when it is first asked for.
+        """The app's config directory, or None if there is none. It is resolved at the first access and kept.
 
-        It is not resolved before, since without HOME the look-up of the account may ask the network.
+        Not earlier, since without HOME the look-up of the account may use the network.
         """
         if self._directory is None:
             self._directory = (config_directory(self.app.name),)
         return self._directory[0]
 
     def decide(self) -> Decision:
-        """Return the mode that holds now and the signal that decides it."""
+        """Return the present mode and the signal that decides it."""
         return decide(self.app.name, loopback=self.loopback, default=self.app.default)
 
     @property
     def loopback(self) -> bool:
-        """Whether there are destinations, and none is beyond this machine."""
+        """Whether there are destinations and all of them are on this machine."""
         return bool(self.destinations) and all(destination.loopback for destination in self.destinations)
 
     def may_record(self) -> bool:
@@ -54,9 +54,9 @@ class Gate:
         return self.decide().mode != OFF
 
     def may_send(self) -> bool:
-        """Tell whether anything may leave now: a connection, or a request on one that is open."""
+        """Tell whether a connection may be opened, or a request sent on an open one, now."""
         return self.decide().mode == ON
 
     def may_leave(self, report: Report) -> bool:
-        """Tell whether a report may leave now: the mode is on, and was turned on before the report was made."""
+        """Tell whether a report may be sent now: the mode is `on`, and was turned on before the report was made."""
         return self.may_send() and int(report.facts["log_time"]) > since(self.app.name) * NANO

@@ -1,4 +1,4 @@
-"""The local file: each report as one line, which the operator can read, written before anything is sent."""
+"""The local file: one line per report, which the operator can read. It is written before anything is sent."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ FILE = "usage_stats.json"
 
 
 def local_file(directory: str | None) -> str | None:
-    """Return the path of the local file in an app's directory; None where there is no directory."""
+    """Return the path of the local file in an app's config directory, or None if there is no directory."""
     return None if directory is None else os.path.join(directory, FILE)
 
 
 def record(report: Report, gate: Gate) -> bool:
-    """Append the report's line to the local file; False where it is not there, for whatever reason."""
+    """Append the report's line to the local file, if the mode allows it. Tell whether the line was written."""
     path = local_file(gate.directory)
     if path is None or not gate.may_record():
         return False

@@ -1,4 +1,4 @@
-"""The delivery log: what became of each attempt to send, for `otel-usage status`."""
+"""The delivery log: the outcome of each attempt to send, for `otel-usage status`."""
 
 from __future__ import annotations
 
@@ -18,7 +18,13 @@ MAX_BYTES = 64 * 1024
 
 
 def note(directory: str | None, destination: Destination, outcome: Outcome) -> None:
-    """Append the outcome of an attempt; a log that can't be written stops nothing."""
+    """Append the outcome of one attempt. Nothing happens if the log can't be written.
+
+    Args:
+        directory: The app's config directory.
+        destination: Where the report was sent; its URL is logged without user, password, query and fragment.
+        outcome: What to log.
+    """
     import json  # noqa: PLC0415 -- only where something is sent
 
     entry = {
@@ -35,7 +41,7 @@ def note(directory: str | None, destination: Destination, outcome: Outcome) -> N
 
 
 def last_delivery(directory: str | None) -> dict[str, Scalar | None] | None:
-    """Return the newest entry, None where there is none."""
+    """Return the newest entry of the log in an app's config directory, or None if there is none."""
     newest = None
     for entry in read_objects(os.path.join(directory, FILE)) if directory else ():
         newest = entry if "time" in entry else newest

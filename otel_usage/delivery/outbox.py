@@ -1,13 +1,14 @@
-"""What waits to be sent: one file a report and destination, from before the first attempt until it was taken.
+"""The outbox: one file per report and destination, from before the first attempt until the server has accepted it.
 
-The rules against each other's harm:
-1. An entry is written under a temporary name and renamed, so that no reader sees half of one.
-2. It is locked from before it has its name until it is sent or left, so that one process at a time sends it; a dead
-   process's lock is gone with it. Where locks fail, an entry that is younger than a lease is left alone.
-3. It carries its inode's number in its name, so that a copied home or image sends nothing.
-4. Everything is reached from a directory of ours (see directory.py). An entry is a regular file of ours with one link,
-   at most 64 KiB, under a name that `put` makes. What is none of these is passed over, what can't be read is set aside,
-   and neither blocks the next. No file under another name is ever removed.
+Why processes can share it, and why nobody can misuse it:
+1. An entry is written under a temporary name and renamed, so that no reader sees an incomplete one.
+2. Its process holds its lock until it has sent the entry or left it for later, so that only one process sends it. The
+   system releases the lock of a process that dies. Where locks fail, only an entry that nobody has touched for LEASE
+   seconds is taken over.
+3. Its name contains its inode number, so that a copy, as in a copied home directory or image, is not sent.
+4. All files are opened through a `Directory`. An entry is a regular file of ours with one link, at most 64 KiB, with a
+   name that `put` makes; any other file is skipped. An entry that can't be parsed is set aside. Neither blocks the next
+   entry. Only files with names of ours are ever removed.
 """
 
 from __future__ import annotations
@@ -36,7 +37,12 @@ NANO = 10**9
 
 
 class Entry:
-    """One claimed entry: `values` as they were put in. Either `remove` it or `leave` it for a later attempt."""
+    """One entry that this process has claimed. Call `remove`, `set_aside` or `leave` exactly once.
+
+    Attributes:
+        name: The name of its file.
+        values: The flat object that `put` got.
+    """
 
     __slots__ = ("_directory", "_file", "name", "values")
 
@@ -46,25 +52,33 @@ class Entry:
 
     @property
     def time(self) -> int:
-        """When its report was collected, in ns since the epoch."""
+        """When its report was made, in nanoseconds since the epoch."""
         return _time(self.name)
 
     def remove(self) -> None:
-        """Delete it: it was taken, refused for good, or is not to be sent. Raises OSError where that fails."""
+        """Delete the entry: it was accepted, permanently rejected, or must not be sent.
+
+        Raises:
+            OSError: It can't be deleted. The claim is given up all the same.
+        """
         try:
             self._directory.unlink(self.name)
         finally:
             self.leave()
 
     def set_aside(self) -> None:
-        """Keep it from being read again, for whoever wants to know what was wrong. Raises OSError where that fails."""
+        """Rename the entry so that it is never read again, but can be examined.
+
+        Raises:
+            OSError: It can't be renamed. The claim is given up all the same.
+        """
         try:
             self._directory.replace(self.name, self.name + ASIDE)
         finally:
             self.leave()
 
     def leave(self) -> None:
-        """Give the claim up."""
+        """Give up the claim, and leave the entry in the outbox."""
         try:
             os.close(self._file)
         finally:
@@ -72,10 +86,20 @@ class Entry:
 
 
 def put(directory: str, values: Mapping[str, object], *, collected: int, kind: str, run: str) -> Entry:
-    """Write an entry and return it, claimed; the oldest make room for it, and a run's newer heartbeat replaces others.
+    """Write an entry and claim it.
 
-    directory: the app's. collected: in ns since the epoch. kind: "report" or "heartbeat". run: the run's uuid.
-    Raises OSError where it can't be written, and then nothing of it is left.
+    Entries that are too old are deleted, and so are the oldest ones if the outbox is full. A heartbeat replaces the
+    earlier one of its run.
+
+    Args:
+        directory: The app's config directory.
+        values: A flat object.
+        collected: When the report was made, in nanoseconds since the epoch.
+        kind: `report` or `heartbeat`.
+        run: The run's uuid.
+
+    Raises:
+        OSError: The entry can't be written. No part of it is left.
     """
     import json  # noqa: PLC0415 -- only where something is sent
 
@@ -84,7 +108,7 @@ def put(directory: str, values: Mapping[str, object], *, collected: int, kind: s
         raise OSError(errno.ENOSPC, "the entry does not fit: it is larger than 64 KiB")
     folder = _open_folder(directory, create=True)
     try:
-        for name in _in_the_way(folder, len(data), kind, run):
+        for name in _evicted(folder, len(data), kind, run):
             try:
                 folder.unlink(name)
             except FileNotFoundError:  # another process has just sent it
@@ -95,7 +119,7 @@ def put(directory: str, values: Mapping[str, object], *, collected: int, kind: s
         raise
 
 
-def _write(  # noqa: PLR0913, PLR0917 -- what `put` is given
+def _write(  # noqa: PLR0913, PLR0917 -- the arguments of `put`
     folder: Directory, values: Mapping[str, object], data: bytes, collected: int, kind: str, run: str
 ) -> Entry:
     first = draft_name(collected, os.getpid(), os.urandom(4).hex())
@@ -113,9 +137,19 @@ def _write(  # noqa: PLR0913, PLR0917 -- what `put` is given
 
 
 def claim(directory: str, name: str) -> Entry | None:
-    """Return an entry for this process alone to send, None where another has it or it is none of ours.
+    """Claim an entry, so that only this process sends it.
 
-    What can't be read is set aside, what is a copy of an entry is deleted. Raises OSError where that fails.
+    An entry that can't be parsed is set aside, and a copy of an entry is deleted.
+
+    Args:
+        directory: The app's config directory.
+        name: The name of the entry.
+
+    Returns:
+        The entry; None if another process has claimed it, or it can't be sent.
+
+    Raises:
+        OSError: The outbox can't be opened, or the file can't be read, set aside or deleted.
     """
     folder = _open_folder(directory)
     try:
@@ -136,7 +170,7 @@ def claim(directory: str, name: str) -> Entry | None:
 
 
 def _examine(entry: Entry, file: int) -> Callable[[], None] | None:
-    """Take the lock and read the entry; return what is to be done with one that can't be sent."""
+    """Lock and read the entry. If it can't be sent, return the method to call on it; otherwise None."""
     import json  # noqa: PLC0415 -- only where something is sent
 
     found = os.fstat(file)
@@ -156,7 +190,7 @@ def _examine(entry: Entry, file: int) -> Callable[[], None] | None:
 
 
 def _is_free(file: int, found: os.stat_result) -> bool:
-    """Take the lock; where the file system has none, take an entry over that nobody touched for a while."""
+    """Take the lock. On a file system without locks, take over an entry that is untouched for LEASE seconds."""
     locked = try_lock(file)
     if locked is None:
         if time.time() - found.st_mtime < LEASE:
@@ -167,18 +201,23 @@ def _is_free(file: int, found: os.stat_result) -> bool:
 
 
 def waiting(directory: str) -> list[str]:
-    """Return the names of the entries, oldest first; none where there is no outbox."""
+    """Return the names of the entries in an app's config directory, oldest first; none if there is no outbox."""
     return [name for name, _ in _listed(directory)]
 
 
 def depth(directory: str) -> tuple[int, int, float | None]:
-    """Return how many entries wait, their bytes, and when the oldest was collected, in seconds since the epoch."""
+    """Return how full the outbox in an app's config directory is.
+
+    Returns:
+        The number of entries, their size in bytes, and when the oldest one was made, in seconds since the epoch; None
+        if there is no entry.
+    """
     entries = _listed(directory)
     return len(entries), sum(size for _, size in entries), _time(entries[0][0]) / NANO if entries else None
 
 
 def _listed(directory: str) -> list[tuple[str, int]]:
-    """Return each entry that could be claimed, with its size; another's file under such a name must hold up none."""
+    """Return the name and size of each entry that can be claimed. Another user's file is left out."""
     try:
         with _open_folder(directory) as folder:
             return [(name, found.st_size) for name, found in _files(folder, entry_parts) if _is_ours(found)]
@@ -187,9 +226,12 @@ def _listed(directory: str) -> list[tuple[str, int]]:
 
 
 def clear(directory: str) -> list[str]:
-    """Delete all that waits, what was set aside included; return the paths that are gone.
+    """Delete all entries of an app's config directory, those that were set aside included.
 
-    It does nothing but look, open directories and unlink. A file under a name that is none of ours stays.
+    It only lists and opens directories and unlinks files. A file with a name that is not ours stays.
+
+    Returns:
+        The paths of the deleted files.
     """
     try:
         os.lstat(os.path.join(directory, DIRECTORY))
@@ -209,7 +251,7 @@ def _remove(folder: Directory, name: str) -> bool:
 
 
 def _open_folder(directory: str, *, create: bool = False) -> Directory:
-    """Open the outbox. Raises OSError where it is not a directory of ours, or the system can't hold one open."""
+    """Open the outbox. OSError if it is not a directory of ours, or this system has no `openat` (Windows)."""
     if not RELATIVE:
         raise OSError(errno.ENOTSUP, "no files relative to a directory here")
     with Directory.open(directory, create=create) as parent:
@@ -217,7 +259,7 @@ def _open_folder(directory: str, *, create: bool = False) -> Directory:
 
 
 def _files(folder: Directory, is_wanted: Callable[[str], object]) -> Iterator[tuple[str, os.stat_result]]:
-    """Yield the regular files under names that are wanted, in the order of their names."""
+    """Yield the regular files whose names are wanted, in the order of the names."""
     for name in sorted(filter(is_wanted, folder.names())):
         try:
             found = folder.lstat(name)
@@ -228,7 +270,7 @@ def _files(folder: Directory, is_wanted: Callable[[str], object]) -> Iterator[tu
 
 
 def _is_ours(found: os.stat_result) -> bool:
-    """Tell whether `put` may have made it: nobody else's, nowhere else, no larger, and to be opened by its owner."""
+    """Tell whether `put` may have made a file: ours, one link, at most 64 KiB, readable and writable by its owner."""
     private = found.st_uid == os.geteuid() and found.st_nlink == 1
     return private and found.st_size <= LARGEST and stat.S_IMODE(found.st_mode) & PRIVATE == PRIVATE
 
@@ -238,10 +280,11 @@ def _time(name: str) -> int:
     return 0 if parts is None else parts[0]
 
 
-def _in_the_way(folder: Directory, size: int, kind: str, run: str) -> list[str]:
-    """Return the names that go for a new entry of so many bytes; another user's files take no room.
+def _evicted(folder: Directory, size: int, kind: str, run: str) -> list[str]:
+    """Return the names of the files to delete before a new entry of so many bytes is written.
 
-    Those are what is too old, a run's earlier heartbeat, and the oldest where there are too many or they are too large.
+    Those are files that are too old, the earlier heartbeat of the same run, and the oldest ones if there are too many
+    or they are too large. Files of other users do not count.
     """
     now, gone, kept = time.time(), [], []
     for name, found in _files(folder, is_outbox_file):

@@ -1,4 +1,4 @@
-"""A report for one destination: in the outbox from before the first attempt until it was taken or refused for good."""
+"""A report for one destination, kept in the outbox until the server has accepted or permanently rejected it."""
 
 from __future__ import annotations
 
@@ -21,15 +21,19 @@ if TYPE_CHECKING:
     from otel_usage.delivery.outbox import Entry
     from otel_usage.facts.app import App
 
-# No fact's key has a dot, so these stand beside the facts in one flat object.
+# Keys of the entry beside the facts, in one flat object. No key of a fact has a dot.
 NAME, TRACE, SPAN, TO = "otel_usage.name", "otel_usage.trace_id", "otel_usage.span_id", "otel_usage.destination"
 HEXADECIMAL = frozenset("0123456789abcdef")
 
 
 class PendingReport:
-    """One report on its way to one destination; where the outbox can't be written it waits in memory.
+    """One report that is to be sent to one destination. If the outbox can't be written, it waits in memory.
 
-    outcome: what became of the last attempt, None before there was one.
+    Attributes:
+        report: What to send.
+        destination: Where to send it.
+        name: The name of its entry in the outbox; None if it has none.
+        outcome: The outcome of the last attempt; None before the first.
     """
 
     __slots__ = ("_entry", "_gate", "destination", "name", "outcome", "report")
@@ -41,11 +45,14 @@ class PendingReport:
 
     @property
     def after(self) -> float:
-        """The seconds that the last answer asked to wait; 0 if it did not ask."""
+        """The seconds that the server asked to wait (Retry-After) at the last attempt; 0 if it did not ask."""
         return (self.outcome.after or 0.0) if self.outcome is not None else 0.0
 
     def keep(self) -> None:
-        """Put it into the outbox, claimed, unless it is there; a disk that can't take it is no reason not to send."""
+        """Put the report into the outbox and claim the entry, unless it has one.
+
+        It does not if the mode is not `on`. If the disk is full, the report is sent from memory all the same.
+        """
         directory = self._gate.directory
         if self._entry is not None or directory is None or not self._gate.may_send():
             return
@@ -69,10 +76,15 @@ class PendingReport:
         self.name = self._entry.name
 
     def attempt(self, *, limit: float = LIMIT, timeout: float | None = None) -> bool:
-        """Send it once; True when nothing is left to do: it was taken or refused, or another process has it.
+        """Send the report once. A report that was made before reporting was turned on is never sent.
 
-        What was collected before reporting was turned on is never sent.
-        limit, timeout: see delivery.send.
+        Args:
+            limit: See sending.send.
+            timeout: See sending.send.
+
+        Returns:
+            Whether nothing is left to do: the report was accepted or permanently rejected, may not be sent, or belongs
+            to another process by now.
         """
         entry, self._entry = self._entry, None
         if entry is None and self.name is not None:
@@ -86,32 +98,37 @@ class PendingReport:
         return not outcome.again
 
     def leave(self) -> None:
-        """Leave it in the outbox for a later run."""
+        """Give up the claim, and leave the entry in the outbox for a later attempt."""
         entry, self._entry = self._entry, None
         if entry is not None:
             _settle(entry, again=True)
 
 
 def waiting(gate: Gate) -> list[str]:
-    """Return the names of what waits in the outbox, oldest first."""
+    """Return the names of the entries in the outbox, oldest first."""
     return [] if gate.directory is None else outbox.waiting(gate.directory)
 
 
 def forget_waiting(app: App) -> None:
-    """Delete unsent what waits, since the mode is no longer on; looks nothing up that may go to the network."""
+    """Delete all entries unsent, since the mode is no longer `on`. The look-up of the directory uses no network."""
     directory = config_directory(app.name, ask_account=False)
     if directory is not None:
         outbox.clear(directory)
 
 
 def send_waiting(gate: Gate, name: str) -> None:
-    """Send what another run left, if it may be sent; what must not be is deleted unsent."""
+    """Send an entry that another run left; delete it if it must not be sent, and set it aside if it is malformed.
+
+    Args:
+        gate: Checked before each step.
+        name: The name of the entry.
+    """
     entry = None if Shutdown.begun else _claimed(gate.directory, name)
     if entry is None:
         return
     try:
         pending = _restored(gate, entry)
-    except Exception:  # noqa: BLE001 -- whatever stands in it, it must not hold up those behind it
+    except Exception:  # noqa: BLE001 -- no content of an entry may block the next ones
         _set_aside(entry)
         return
     if pending is None:
@@ -121,9 +138,10 @@ def send_waiting(gate: Gate, name: str) -> None:
 
 
 def _restored(gate: Gate, entry: Entry) -> PendingReport | None:
-    """Return the pending of an entry, admitted by the present table; None where it must not be sent.
+    """Return the report of an entry, admitted again by the present facts.
 
-    That is: too old, or its destination is no longer one. Raises an Exception for an entry that `keep` has not written.
+    None means that it must not be sent: it is too old, or its destination is not configured any more. An entry that
+    `keep` has not written raises an Exception.
     """
     to = next((d for d in gate.destinations if d.key == entry.values.get(TO)), None)
     age = time.time() - entry.time / NANO
@@ -139,7 +157,7 @@ def _restored(gate: Gate, entry: Entry) -> PendingReport | None:
 
 
 def _id(text: object, digits: int) -> int:
-    """Read an id that `keep` wrote. Raises ValueError for anything else, and for 0, which is no id to OpenTelemetry."""
+    """Parse an id that `keep` wrote. Raises ValueError for anything else, and for 0, which OpenTelemetry forbids."""
     found = int(text, 16) if isinstance(text, str) and len(text) == digits and set(text) <= HEXADECIMAL else 0
     if not found:
         raise ValueError("no id of a report")

@@ -1,7 +1,7 @@
-"""The one place that assembles a pipeline: a report's resource and span, the consent sampler, the exit, a sender.
+"""The OpenTelemetry pipeline of a report: resource, span, consent sampler, admission, sender.
 
-All of it is private and short-lived. Nothing here is the host's: not its provider, context, limits, sampler or
-resource, nor what its OTEL_* variables would put in their place.
+No other module builds one. It is private and short-lived. It uses nothing of the host's: no provider, context, limits,
+sampler or resource, and no replacement for them that the host's OTEL_* variables name.
 """
 
 from __future__ import annotations
@@ -43,10 +43,16 @@ QUIET = {"meter_provider": NoOpMeterProvider()}
 def deliver(
     report: Report, destination: Destination, allowed: Callable[[], bool], *, timeout: float | None = None
 ) -> Outcome:
-    """Send a report as one span to one destination and say what became of it.
+    """Send a report to one destination as one span.
 
-    allowed: asked right before each connect and request. timeout: seconds for one attempt; None for the sender's own.
-    Raises what the SDK raises where the host's OTEL_* variables break it.
+    Args:
+        report: What to send.
+        destination: Where to send it.
+        allowed: Tells whether the report may be sent; asked right before each connect and each request.
+        timeout: Seconds for one attempt; None for the sender's own.
+
+    Raises:
+        Exception: Anything that the SDK raises, for instance because a value in the host's OTEL_* variables breaks it.
     """
     sender: Sender
     if destination.kind == "project":
@@ -59,17 +65,22 @@ def deliver(
 
 
 def emit(report: Report, exporter: AdmissionExporter, sampler: Sampler) -> None:
-    """Start and end the report's span by a tracer of its own, which is gone when this returns.
+    """Start and end the report's span with a tracer that exists only during this call.
 
-    Not by a provider: each one that is made leaves a hook behind that runs at every fork of the host, for ever, and one
-    that lived on would have the host's process detectors merged into its resource there.
+    The tracer comes from no provider: each new provider registers a hook that runs at every fork of the host for ever,
+    and in a forked child a live provider merges what the host's process detectors find into its resource.
+
+    Args:
+        report: Becomes the span.
+        exporter: Gets the span when it ends.
+        sampler: Decides whether the exporter gets it.
     """
     with WarningsFiltersKept():
         processor = SimpleSpanProcessor(exporter, **_known(SimpleSpanProcessor, QUIET))
         tracer = Tracer(
             sampler=sampler,
             resource=resource_of(report),
-            span_processor=processor,  # type: ignore[arg-type]  # the SDK wraps several into one; one alone does
+            span_processor=processor,  # type: ignore[arg-type]  # the SDK passes one that holds several; one alone works as well
             id_generator=_Ids(report),
             span_limits=_no_limits(),
             instrumentation_scope=InstrumentationScope(SCOPE, __version__, SCHEMA_URL),
@@ -87,12 +98,12 @@ def emit(report: Report, exporter: AdmissionExporter, sampler: Sampler) -> None:
 
 
 def resource_of(report: Report) -> Resource:
-    """Return the resource of a report; not by `Resource.create`, which asks the environment and its detectors."""
+    """Return the resource of a report. `Resource.create` would add what the environment and its detectors say."""
     return Resource(report.attributes("resource"), SCHEMA_URL)
 
 
 class _Ids(IdGenerator):
-    """The report's own ids: the SDK's come from the global `random`, which hosts seed."""
+    """Returns the report's own ids. The SDK would take them from the global `random`, which a host may seed."""
 
     def __init__(self, report: Report) -> None:
         self._report = report
@@ -105,7 +116,7 @@ class _Ids(IdGenerator):
 
 
 def _no_limits() -> SpanLimits:
-    """Return limits that no OTEL_*_LIMIT of the host can narrow: `admit` bounds every value."""
+    """Return span limits that the host's OTEL_*_LIMIT variables can't narrow. Admission bounds every value."""
     none = SpanLimits.UNSET
     return SpanLimits(
         max_attributes=none, max_span_attributes=none, max_attribute_length=none, max_span_attribute_length=none
@@ -113,6 +124,6 @@ def _no_limits() -> SpanLimits:
 
 
 def _known(part: type, arguments: dict[str, Any]) -> dict[str, Any]:
-    """Return the arguments that this SDK's `part` has; in other versions it may lack them."""
+    """Return those arguments that `part` accepts in the installed version of the SDK."""
     known = inspect.signature(part).parameters
     return {name: value for name, value in arguments.items() if name in known}

@@ -1,4 +1,4 @@
-"""Consent as a sampler: off drops, local records only, on records and samples."""
+"""A sampler that applies consent: `off` drops a span, `local` only records it, `on` records and samples it."""
 
 from __future__ import annotations
 
@@ -22,11 +22,13 @@ DECISIONS = {OFF: Decision.DROP, LOCAL: Decision.RECORD_ONLY, ON: Decision.RECOR
 
 
 class ConsentSampler(Sampler):
-    """Decides every span by the consent that holds at that moment; when off it drops all that it is given.
+    """Samples each span by the mode at that moment; when the mode is `off`, it drops every span.
 
-    app: an App or its name, whose default is then taken to be on; None counts only the signals that belong to no app.
-    delivers: False where there is no destination, so that nothing is sampled.
-    loopback: whether all that is sampled stays on this machine.
+    Args:
+        app: An App or its name; with a name, the app's default is taken to be `on`. With None, only the signals that
+            belong to no app count.
+        delivers: Whether there is a destination. Without one, nothing is sampled.
+        loopback: Whether all that is sampled stays on this machine.
     """
 
     def __init__(self, app: App | str | None, *, delivers: bool = True, loopback: bool = False) -> None:
@@ -43,7 +45,7 @@ class ConsentSampler(Sampler):
         links: Sequence[Link] | None = None,
         trace_state: TraceState | None = None,
     ) -> SamplingResult:
-        """Return DROP, RECORD_ONLY or RECORD_AND_SAMPLE for the mode that holds now."""
+        """Return DROP, RECORD_ONLY or RECORD_AND_SAMPLE for the present mode; the arguments don't matter."""
         del parent_context, trace_id, name, kind, links, trace_state
         mode = decide(self._app, loopback=self._loopback, default=self._default).mode
         if mode == ON and not self._delivers:

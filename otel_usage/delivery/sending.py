@@ -1,4 +1,4 @@
-"""One attempt to send a report to a destination; consent is asked before each step, and the outcome is logged."""
+"""One attempt to send a report to a destination. Consent is checked before each step, and the outcome is logged."""
 
 from __future__ import annotations
 
@@ -13,13 +13,21 @@ if TYPE_CHECKING:
     from otel_usage.delivery.gate import Gate
     from otel_usage.facts.report import Report
 
+# Seconds after which an attempt that hangs is left behind.
 LIMIT = 30.0
 
 
 def assign(report: Report, gate: Gate, *, recorded: bool) -> list[tuple[Report, Destination]]:
-    """Return what goes where: the first destination gets the ids that the file holds, each other one gets new ids.
+    """Pair each destination with the report that it gets.
 
-    Where the line could not be written, the project gets nothing: its operator could not see what was sent.
+    The first destination gets the ids of the line in the local file. Each other one gets new ids, so that the data of
+    two destinations can't be joined.
+
+    Args:
+        report: The report as it is in the local file.
+        gate: Has the destinations.
+        recorded: Whether the line is in the local file. If not, the project gets nothing, since the operator could not
+            see what was sent; a destination that the operator named gets its report all the same.
     """
     reports = [report, *(report.renamed() for _ in gate.destinations[1:])]
     pairs = zip(reports, gate.destinations, strict=False)
@@ -29,14 +37,17 @@ def assign(report: Report, gate: Gate, *, recorded: bool) -> list[tuple[Report, 
 def send(
     report: Report, destination: Destination, gate: Gate, *, limit: float = LIMIT, timeout: float | None = None
 ) -> Outcome:
-    """Send a report to one destination, log the outcome for `status`, and return it; never raises an Exception.
+    """Send a report to one destination and log the outcome.
 
     Args:
         report: What to send.
-        destination: Where to.
-        gate: Asked before each step.
+        destination: Where to send it.
+        gate: Checked before each step.
         limit: Seconds after which the outcome is `no answer`.
-        timeout: See pipeline.deliver.
+        timeout: Seconds for one attempt of the sender; None for the sender's own.
+
+    Returns:
+        The outcome. No Exception is raised.
     """
     if not gate.may_leave(report):
         return STOPPED
@@ -69,6 +80,6 @@ def _attempt(report: Report, destination: Destination, gate: Gate, timeout: floa
         return ProjectSender(destination, allowed).send_line(report.line)
     with WarningsFiltersKept():
         with Busy():
-            from otel_usage.delivery.pipeline import deliver  # noqa: PLC0415 -- 100 ms and more
+            from otel_usage.delivery.pipeline import deliver  # noqa: PLC0415 -- takes 100 ms or more
 
         return deliver(report, destination, allowed, timeout=timeout)

@@ -1,1 +1,1 @@
-"""The last step: the local file, the project's endpoint, the operator's collector."""
+"""The end of the pipeline: admission, and the senders to the project's endpoint and the operator's collector."""

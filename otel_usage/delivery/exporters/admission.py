@@ -1,7 +1,6 @@
-"""The exit of the pipeline: a span leaves as one that is built anew from what the table admits.
+"""Admission, the last step before a sender: build a new span from the declared facts only.
 
-The check stands here, at the end, because a fork, a plugin or the host's environment can put things
-into a span, or into its resource, after it was started.
+It comes last because a fork, a plugin or the host's environment can add to a span, or to its resource, after the start.
 """
 
 from __future__ import annotations
@@ -32,9 +31,15 @@ HOUR = 3600 * 10**9
 
 
 def admit_span(app: App, span: ReadableSpan, *, exact_time: bool = False) -> ReadableSpan | None:
-    """Build the span that may leave: no events, links, status text, parent or trace state; None for a foreign one.
+    """Build the span that may leave, from declared facts only, without events, links, status, parent or trace state.
 
-    exact_time: keep the time as it is, which is cut to the hour otherwise.
+    Args:
+        app: Its facts are the allow-list.
+        span: The span that ended.
+        exact_time: Whether to keep its exact time. Otherwise the time is cut to the hour.
+
+    Returns:
+        The new span; None if the given one is neither a report nor a heartbeat.
     """
     if span.name not in (REPORT, HEARTBEAT) or span.context is None:
         return None
@@ -57,28 +62,41 @@ def admit_span(app: App, span: ReadableSpan, *, exact_time: bool = False) -> Rea
 
 
 class Sender(Protocol):
-    """What the exit hands admitted spans to."""
+    """Sends admitted spans to one destination."""
 
     def send(self, spans: Sequence[ReadableSpan], request: ExportTraceServiceRequest) -> Outcome:
-        """Send the spans, which `request` holds encoded; never raises an Exception."""
+        """Send the spans.
+
+        Args:
+            spans: The admitted spans.
+            request: The same spans, encoded.
+
+        Returns:
+            The outcome. No Exception is raised.
+        """
 
     def shutdown(self) -> None:
-        """Close what is open."""
+        """Close open connections."""
 
 
 class AdmissionExporter(SpanExporter):
-    """Hands what the table admits to a sender, and keeps the outcome.
+    """Passes what is admitted of each span to a sender, and keeps the outcome.
 
-    exact_time: see admit_span.
+    Args:
+        app: See admit_span.
+        sender: Gets the admitted spans.
+        exact_time: See admit_span.
+
+    Attributes:
+        outcome: The outcome of the last span; STOPPED as long as none was admitted.
     """
 
     def __init__(self, app: App, sender: Sender, *, exact_time: bool = False) -> None:
         self._app, self._sender, self._exact_time = app, sender, exact_time
-        #: What became of the last span; until there is one, nothing was let through.
         self.outcome: Outcome = STOPPED
 
     def export(self, spans: Sequence[ReadableSpan]) -> SpanExportResult:
-        """Export the admitted spans, refusing a report that is too large; never raises an Exception."""
+        """Send what is admitted of the spans, unless it is too large. No Exception is raised."""
         built = [admit_span(self._app, span, exact_time=self._exact_time) for span in spans]
         admitted = [span for span in built if span is not None]
         if not admitted:
@@ -96,5 +114,5 @@ class AdmissionExporter(SpanExporter):
         return self._sender.send(admitted, request)
 
     def shutdown(self) -> None:
-        """Close what the sender holds open."""
+        """Close the connections of the sender."""
         self._sender.shutdown()

@@ -1,4 +1,4 @@
-"""A connection for one request: every wait ends at the one deadline, every byte read counts against the one bound."""
+"""A connection for one HTTP request, with one deadline for all waits and one limit for all bytes that are read."""
 
 from __future__ import annotations
 
@@ -22,11 +22,17 @@ BROKEN = "the connection was closed before the end of the answer"
 
 
 class ExchangeError(Exception):
-    """There is no complete reply; the text is one line for a person, without anything that a server sent."""
+    """There is no complete reply. The text is one line for a person, and quotes nothing that a server sent."""
 
 
 class Reply:
-    """What came back. headers: by their names in lower case, the last of several. body: as it was sent."""
+    """The reply of a server.
+
+    Attributes:
+        status: Its status code.
+        headers: The values by lower-case name; the last one if a header is repeated.
+        body: The bytes that were received, not decompressed.
+    """
 
     __slots__ = ("body", "headers", "status")
 
@@ -35,9 +41,12 @@ class Reply:
 
 
 class Connection:
-    """A socket whose every wait ends at the one deadline, and whose every read counts against the one bound.
+    """A socket with one deadline for all waits and a limit of 64 KiB for all bytes that are read.
 
-    allowed: asked right before anything leaves: the look-up of a name, each connect, the handshake, each request.
+    Args:
+        until: The deadline, on the monotonic clock.
+        allowed: Tells whether the request may be sent. Asked right before the look-up of the name, each connect, the
+            TLS handshake and each request.
     """
 
     __slots__ = ("_allowed", "_left", "_read", "_socket", "_until")
@@ -54,25 +63,36 @@ class Connection:
             raise TimeoutError
         return remaining
 
-    def _ask(self) -> None:
+    def _check_consent(self) -> None:
         if not self._allowed():
             raise ExchangeError("not sent: stopped by the opt-out")
 
     def open(self, host: str, port: int, *, secure: bool, proxy: Proxy | None) -> None:
-        """Connect to the host, or to the proxy and for TLS through it, and speak TLS where it is to be secure."""
+        """Connect to the host, directly or through a proxy.
+
+        Args:
+            host: The server of the request.
+            port: Its port.
+            secure: Whether to use TLS, which a proxy tunnels.
+            proxy: The proxy; None to connect directly.
+
+        Raises:
+            ExchangeError: Consent was withdrawn, or the proxy refuses the tunnel.
+            OSError: No connection could be made before the deadline.
+        """
         with Busy():
             import socket  # noqa: PLC0415 -- 5 ms, only where something is sent
 
         first = (host, port) if proxy is None else (proxy.host, proxy.port)
-        look_up = lambda: socket.getaddrinfo(*first, type=socket.SOCK_STREAM)  # noqa: E731 -- it hangs in the resolver
-        self._ask()
+        look_up = lambda: socket.getaddrinfo(*first, type=socket.SOCK_STREAM)  # noqa: E731 -- with a deadline, since the resolver may hang
+        self._check_consent()
         addresses = deadline.call(look_up, self._remaining())
         error: OSError = TimeoutError()
         for behind, (family, kind, protocol, _, address) in enumerate(addresses):
-            self._ask()
+            self._check_consent()
             try:
-                self._socket = socket.socket(family, kind, protocol)  # fails too: a kernel may lack the family
-                # A share each, so that an address that swallows everything leaves time for the next.
+                self._socket = socket.socket(family, kind, protocol)  # the kernel may lack the family
+                # Each address gets its share of the time, so that one that never answers leaves time for the next.
                 self._socket.settimeout(self._remaining() / (len(addresses) - behind))
                 self._socket.connect(address)
                 break
@@ -93,46 +113,46 @@ class Connection:
             lines.append(f"proxy-authorization: {proxy.authorization}")
         self.send("\r\n".join([*lines, "", ""]).encode("ascii"))
         status, _ = self._head()
-        if status >= 300:  # noqa: PLR2004 -- an interim one is none, and those below this are HTTP's own class of success
+        if status >= 300:  # noqa: PLR2004 -- HTTP's 2xx: `_head` skips 1xx
             message = f"the proxy answered {status}"
             raise ExchangeError(message)
-        if self._read:  # else the proxy could put a reply there, which we'd take for the origin's own
+        if self._read:  # the proxy could forge a reply of the server with it
             raise ExchangeError("the proxy said more than was asked of it")
 
     def _secure(self, host: str) -> None:
         with Busy():
             import ssl  # noqa: PLC0415 -- 20 ms, only where it is asked for
 
-        # Not `create_default_context`: it heeds SSLKEYLOGFILE, which writes the keys to a file.
+        # Not `create_default_context`: it obeys SSLKEYLOGFILE and writes the session's keys to that file.
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
         context.minimum_version = ssl.TLSVersion.TLSv1_2
         context.load_default_certs()
-        # A reply that is read until its end must end as TLS ends: else a network could cut it anywhere.
+        # With this option, a connection that is cut before TLS's closing alert would look like a complete reply.
         context.options &= ~getattr(ssl, "OP_IGNORE_UNEXPECTED_EOF", 0)
         if self._socket is not None:
-            self._ask()
+            self._check_consent()
             self._socket.settimeout(self._remaining())
             self._socket = context.wrap_socket(self._socket, server_hostname=host, suppress_ragged_eofs=False)
 
     def send(self, data: bytes) -> None:
-        """Send a request, all of it, unless it is stopped by the opt-out."""
+        """Send the bytes of a request. Raises ExchangeError if consent was withdrawn."""
         if self._socket is not None:
-            self._ask()
+            self._check_consent()
             self._socket.settimeout(self._remaining())
             self._socket.sendall(data)
 
     def reply(self) -> Reply:
-        """Read one reply, passing over interim ones."""
+        """Read the reply, and skip interim ones (1xx)."""
         status, headers = self._head()
         return Reply(status, headers, self._body(status, headers))
 
     def _head(self) -> tuple[int, dict[str, str]]:
-        status, headers = self._any_head()
-        while status < 200:  # noqa: PLR2004 -- those below are HTTP's interim replies
-            status, headers = self._any_head()
+        status, headers = self._next_head()
+        while status < 200:  # noqa: PLR2004 -- HTTP's interim replies, 1xx
+            status, headers = self._next_head()
         return status, headers
 
-    def _any_head(self) -> tuple[int, dict[str, str]]:
+    def _next_head(self) -> tuple[int, dict[str, str]]:
         head = self._until_mark(b"\r\n\r\n").decode("latin-1")
         first, *lines = head.split("\r\n")
         version, _, rest = first.partition(" ")
@@ -163,7 +183,7 @@ class Connection:
             if self._exactly(2) != b"\r\n":
                 raise ExchangeError(NOT_HTTP)
         while self._until_mark(b"\r\n"):
-            pass  # a trailer, which counts against the bound as all else does
+            pass  # a trailer; its bytes count against the limit as well
 
     def _exactly(self, size: int) -> bytes:
         while len(self._read) < size:
@@ -185,7 +205,7 @@ class Connection:
         return self._read
 
     def _more(self) -> bool:
-        """Read on; False at the end."""
+        """Read the next bytes; False at the end of the stream. Raises ExchangeError above the limit."""
         if self._socket is None:
             return False
         self._socket.settimeout(self._remaining())

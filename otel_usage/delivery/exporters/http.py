@@ -1,7 +1,7 @@
-"""One HTTP/1.1 POST over a connection of its own, under one deadline.
+"""One HTTP/1.1 POST on a new connection, with one deadline for everything.
 
-Written on sockets because the standard client has no deadline for the whole, reads without a bound and takes 40 ms to
-import, and because what is sent must be exactly what stands here.
+It uses sockets, since Python's own HTTP client has no deadline for the whole exchange, reads without a limit, adds
+headers and takes 40 ms to import.
 """
 
 from __future__ import annotations
@@ -23,11 +23,17 @@ LATE = "no answer in time"
 
 
 def post(url: str, body: bytes, headers: Mapping[str, str], *, timeout: float, allowed: Callable[[], bool]) -> Reply:
-    """Post `body` with exactly these headers, host and content-length, and return the reply; never follow a redirect.
+    """Post a body and return the reply. A redirect is not followed.
 
-    timeout: seconds for everything, from the look-up of the name to the last byte. allowed: asked right before
-    anything leaves, and so before the first byte of the request.
-    Raises ExchangeError where there is no complete reply, and nothing else.
+    Args:
+        url: Where to, with http or https, and without a user.
+        body: The body, as it is sent.
+        headers: All headers of the request, except host and content-length.
+        timeout: Seconds for everything, from the look-up of the name to the last byte of the reply.
+        allowed: Tells whether the request may be sent; asked right before anything leaves, also before its first byte.
+
+    Raises:
+        ExchangeError: There is no complete reply. No other Exception is raised.
     """
     target = _Target(url)
     until = now() + timeout
@@ -51,7 +57,7 @@ def post(url: str, body: bytes, headers: Mapping[str, str], *, timeout: float, a
 
 
 class _Target:
-    """The parts of a URL that a request needs."""
+    """The parts of a URL for a request. Raises ExchangeError if the URL is not valid."""
 
     __slots__ = ("authority", "host", "path", "port", "scheme", "url")
 
@@ -76,7 +82,7 @@ class _Target:
 
 
 def _request(target: _Target, body: bytes, headers: Mapping[str, str], proxy: Proxy | None) -> bytes:
-    """Return the whole request. A plain proxy gets the whole URL, and its own credentials."""
+    """Return the bytes of the request. A proxy for plain HTTP gets the whole URL and the proxy's credentials."""
     through = proxy is not None and target.scheme == "http"
     named = {"host": target.authority, **headers, "content-length": str(len(body))}
     if through and proxy is not None and proxy.authorization:
@@ -88,7 +94,7 @@ def _request(target: _Target, body: bytes, headers: Mapping[str, str], proxy: Pr
 
 
 def _in_words(error: OSError) -> str:
-    """Say what went wrong in fixed words: an error's own text may quote the other side."""
+    """Describe an error in fixed words, since its own text may quote the server."""
     import socket  # noqa: PLC0415 -- loaded already
     import sys  # noqa: PLC0415 -- the same
 

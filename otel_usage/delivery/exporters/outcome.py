@@ -1,13 +1,16 @@
-"""What became of one attempt to deliver."""
+"""The outcome of one attempt to send a report."""
 
 from __future__ import annotations
 
 
 class Outcome:
-    """One attempt's end.
+    """The outcome of one attempt to send a report.
 
-    ok: the other side took the report. detail: one line for a person, without anything a server wrote.
-    again: whether a later attempt may succeed. after: the seconds that the server asked to wait, if it did.
+    Attributes:
+        ok: Whether the server accepted the report.
+        detail: One line for a person. It quotes nothing that a server wrote.
+        again: Whether to retry. False also if the report was accepted or permanently rejected.
+        after: The seconds that the server asked to wait (Retry-After); None if it did not ask.
     """
 
     __slots__ = ("after", "again", "detail", "ok")

@@ -1,7 +1,7 @@
-"""The sealed sender: posts reports to a project's endpoint, and nothing of the operator's.
+"""The project sender: posts reports to the project's endpoint, and nothing that belongs to the operator.
 
-Its requests have exactly the headers named here. None of OTEL_EXPORTER_OTLP_*, no ~/.netrc, no cookie and
-no client certificate can add to them, because nothing here looks at those.
+Its requests have exactly the headers named here. OTEL_EXPORTER_OTLP_* variables, ~/.netrc, cookies and client
+certificates add nothing, since no code here reads them.
 """
 
 from __future__ import annotations
@@ -29,16 +29,19 @@ LONGEST_WAIT = 24 * 3600.0
 
 
 class ProjectSender:
-    """Sends one report a request and connection to a project's endpoint.
+    """Sends reports to a project's endpoint, each in a request and a connection of its own.
 
-    allowed: asked right before anything leaves. timeout: seconds for the whole exchange.
+    Args:
+        destination: Where to send them.
+        allowed: Tells whether a report may be sent; asked right before anything leaves.
+        timeout: Seconds for the whole exchange, from the look-up of the name to the last byte of the reply.
     """
 
     def __init__(self, destination: Destination, allowed: Callable[[], bool], *, timeout: float = TIMEOUT) -> None:
         self._destination, self._allowed, self._timeout = destination, allowed, timeout
 
     def send(self, spans: Sequence[ReadableSpan], request: ExportTraceServiceRequest) -> Outcome:
-        """Post the request as OTLP over HTTP, compressed; never raises an Exception."""
+        """Post the request as OTLP/HTTP protobuf with gzip. No Exception is raised; see Sender.send."""
         del spans
         import zlib  # noqa: PLC0415 -- only where something is sent
 
@@ -48,7 +51,7 @@ class ProjectSender:
         return reply if isinstance(reply, Outcome) else _judge_otlp(reply)
 
     def send_line(self, line: str) -> Outcome:
-        """Post the file's line as it is; never raises an Exception."""
+        """Post a line of the local file as it is, for the `json` wire. No Exception is raised."""
         reply = self._post(line.encode("ascii"), {"content-type": "application/json"})
         return reply if isinstance(reply, Outcome) else _judge_json(reply)
 
@@ -65,12 +68,12 @@ class ProjectSender:
             return Outcome(str(error)) if self._allowed() else STOPPED
 
     def shutdown(self) -> None:
-        """Do nothing: no connection outlives its request."""
+        """Do nothing: each connection is closed after its request."""
 
 
 def _judge_otlp(reply: Reply) -> Outcome:
-    """Take for success only what an OTLP receiver says: a captive portal answers 200 as well."""
-    if reply.status != 200:  # noqa: PLR2004 -- the one status of success in OTLP
+    """Return the outcome of an OTLP request. A 200 must be a valid OTLP response: captive portals also answer 200."""
+    if reply.status != 200:  # noqa: PLR2004 -- the only status for success in OTLP
         return _judge_failure(reply)
     from google.protobuf.message import DecodeError  # noqa: PLC0415 -- loaded by the encoder already
     from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import (  # noqa: PLC0415 -- the same
@@ -98,7 +101,7 @@ def _has_unknown_fields(response: object) -> bool:
 
 
 def _judge_json(reply: Reply) -> Outcome:
-    if reply.status < 300:  # noqa: PLR2004 -- an interim one is none, and those below this are HTTP's own class of success
+    if reply.status < 300:  # noqa: PLR2004 -- HTTP's 2xx: `Connection.reply` skips 1xx
         return Outcome(f"accepted ({reply.status})", ok=True)
     return _judge_failure(reply)
 
@@ -112,7 +115,7 @@ def _judge_failure(reply: Reply) -> Outcome:
 
 
 def _retry_after(reply: Reply) -> float | None:
-    """Return the seconds that the server asks to wait, at most a day; a server can only ever ask for less."""
+    """Return the seconds that the server asks to wait (Retry-After), at most 24 h; None if it does not ask."""
     text = reply.headers.get("retry-after", "").strip()
     if text.isascii() and text.isdigit():
         return min(float(text), LONGEST_WAIT)

@@ -1,4 +1,4 @@
-"""Which proxy a request goes through, by the variables that operators set for every program."""
+"""Choose the proxy for a request from the usual variables: http_proxy, https_proxy, all_proxy and no_proxy."""
 
 from __future__ import annotations
 
@@ -17,11 +17,17 @@ UNUSABLE = "not sent: the proxy that is set can't be used, only http:// ones can
 
 
 class ProxyError(Exception):
-    """A proxy is named that can't be used; the text says so in one line, without its user or password."""
+    """The proxy can't be used; the text says so in one line, without its user or password."""
 
 
 class Proxy:
-    """An HTTP proxy. authorization: the header that its URL's user and password make; None without them."""
+    """An HTTP proxy.
+
+    Attributes:
+        host: Its name or address.
+        port: Its port.
+        authorization: The value of the proxy-authorization header; None if its URL has no user.
+    """
 
     __slots__ = ("authorization", "host", "port")
 
@@ -30,16 +36,24 @@ class Proxy:
 
 
 def choose(url: str, environ: Mapping[str, str] | None = None) -> Proxy | None:
-    """Return the proxy for a URL, None to connect directly: always so on loopback and where no_proxy has the host.
+    """Return the proxy for a URL.
 
-    Raises ProxyError where a variable applies that can't be used: nothing is sent then, never directly.
+    Args:
+        url: The URL of the request.
+        environ: The environment variables; `os.environ` by default.
+
+    Returns:
+        The proxy; None to connect directly: no proxy is set for it, the host is loopback, or no_proxy matches it.
+
+    Raises:
+        ProxyError: The proxy for this URL can't be used. The caller must not connect directly instead.
     """
     environ = os.environ if environ is None else environ
     if not any(name.lower().endswith(SUFFIX) for name in environ):
         return None
     from urllib.parse import urlsplit  # noqa: PLC0415 -- only where a proxy is set
 
-    parts, named = urlsplit(url), _named(environ)
+    parts, named = urlsplit(url), _by_scheme(environ)
     chosen = named.get(parts.scheme) or named.get("all")
     if not chosen or is_loopback(url):
         return None
@@ -48,19 +62,19 @@ def choose(url: str, environ: Mapping[str, str] | None = None) -> Proxy | None:
     return _parse(chosen)
 
 
-def _named(environ: Mapping[str, str]) -> dict[str, str]:
-    """Return the proxies by scheme; lower case wins, and a server's CGI variable is not one."""
+def _by_scheme(environ: Mapping[str, str]) -> dict[str, str]:
+    """Return the proxies by scheme. A lower-case name wins. In CGI, HTTP_PROXY comes from the client and is ignored."""
     named = {}
     for name, value in sorted(environ.items()):  # upper case sorts first
         lower = name.lower()
-        by_a_client = lower == "http_proxy" != name and "REQUEST_METHOD" in environ
-        if lower.endswith(SUFFIX) and not by_a_client:
+        is_client_header = lower == "http_proxy" != name and "REQUEST_METHOD" in environ
+        if lower.endswith(SUFFIX) and not is_client_header:
             named[lower.removesuffix(SUFFIX)] = value.strip()
     return named
 
 
 def _bypassed(host: str, port: int | None, no_proxy: str) -> bool:
-    """Tell whether no_proxy has the host: *, a name or the end of one, with or without a port, a block of addresses."""
+    """Tell whether no_proxy matches: `*`, a name or its end, with or without a port, an address or a CIDR block."""
     import ipaddress  # noqa: PLC0415 -- only where a proxy is set
 
     entries = no_proxy.replace(",", " ").lower().split()
@@ -76,7 +90,7 @@ def _bypassed(host: str, port: int | None, no_proxy: str) -> bool:
 
 
 def _blocks(entries: list[str]) -> Iterator[IPv4Network | IPv6Network]:
-    """Yield the entries that are addresses or blocks of them."""
+    """Yield the entries that are addresses or CIDR blocks."""
     import ipaddress  # noqa: PLC0415 -- only where a proxy is set
 
     for entry in entries:
