@@ -1,6 +1,6 @@
-"""Detectors, run side by side under one deadline; one that hangs or fails costs its own facts and nothing else.
+"""Run the detectors in parallel, with one deadline. If one hangs or fails, only its own facts are missing.
 
-A detector is a generator of (key, value) pairs, so that what it found before it hung or failed still counts.
+A detector is a generator of (key, value) pairs. What it yields before it hangs or fails counts.
 """
 
 from __future__ import annotations
@@ -19,26 +19,27 @@ if TYPE_CHECKING:
 
     Detector = Callable[[], Iterator[tuple[str, Scalar | None]]]
 
+# Seconds.
 DEADLINE = 2.0
-# Where a host has said all of these itself, no GPU and no driver is asked: a host that forks meanwhile would hand its
-# child a driver's lock that nobody there ever releases.
+# If the host passes all of these itself, no GPU driver is asked: a child that the host forks meanwhile would inherit a
+# lock of the driver that nobody in it ever releases.
 OF_GPUS = frozenset(("xpu_runtime", "cuda_runtime", "rocm_runtime", "gpu_count", "gpu_type", "gpu_memory_per_device"))
 
 
 def _host() -> Iterator[tuple[str, Scalar | None]]:
-    from otel_usage.detect.host import detect  # noqa: PLC0415 -- loaded once it is known to be wanted
+    from otel_usage.detect.host import detect  # noqa: PLC0415 -- only where a report is made
 
     yield from detect()
 
 
 def _cloud() -> Iterator[tuple[str, Scalar | None]]:
-    from otel_usage.detect.cloud import detect  # noqa: PLC0415 -- loaded once it is known to be wanted
+    from otel_usage.detect.cloud import detect  # noqa: PLC0415 -- only where a report is made
 
     yield from detect()
 
 
 def _gpu() -> Iterator[tuple[str, Scalar | None]]:
-    from otel_usage.detect.gpu import detect  # noqa: PLC0415 -- loaded once it is known to be wanted
+    from otel_usage.detect.gpu import detect  # noqa: PLC0415 -- only where a report is made
 
     yield from detect()
 
@@ -47,15 +48,17 @@ DETECTORS: dict[str, Detector] = {"cloud": _cloud, "gpu": _gpu, "host": _host}
 
 
 class Detection:
-    """One run of the detectors, each in a helper thread of its own that is abandoned if it hangs.
+    """One run of the detectors, each in a helper thread of its own. A thread that hangs is abandoned.
 
-    known: the keys of facts that the app passes, known or not.
+    Args:
+        detectors: The detectors by name.
+        known: The keys of the facts that the app passes itself, even with the value None.
     """
 
     __slots__ = ("_failed", "_found", "_over", "_running", "_unfinished")
 
     def __init__(self, detectors: Mapping[str, Detector] = DETECTORS, known: frozenset[str] = frozenset()) -> None:
-        """Start the detectors; one whose thread can't be started counts as failed."""
+        """Start the detectors. One whose thread can't be started counts as failed, or as unfinished at exit."""
         if known >= OF_GPUS:
             detectors = {name: detector for name, detector in detectors.items() if name != "gpu"}
         self._found: dict[str, Scalar] = {}
@@ -76,11 +79,11 @@ class Detection:
                 for key, value in detector():
                     if value is not None:
                         self._found[key] = value
-                    if Shutdown.begun:  # the report does without the rest, and the exit waits for this thread
+                    if Shutdown.begun:  # the exit waits for this thread, so the report goes without the rest
                         self._unfinished.add(name)
                         break
-        except Exception:  # noqa: BLE001 -- whatever it is, it costs this detector's facts alone
-            (self._unfinished if Shutdown.begun else self._failed).add(name)  # at the end, little can be imported
+        except Exception:  # noqa: BLE001 -- only the facts of this detector are missing
+            (self._unfinished if Shutdown.begun else self._failed).add(name)  # imports fail during shutdown
         finally:
             self._finish(name)
 
@@ -90,15 +93,20 @@ class Detection:
             self._over.set()
 
     def hurry(self) -> None:
-        """End the wait at once, with what has been found so far."""
+        """Make `facts` return at once, with what has been found so far."""
         self._over.set()
 
     def facts(self, seconds: float = DEADLINE) -> dict[str, Scalar]:
-        """Return what was found within so many seconds, and who did not answer.
+        """Wait for the detectors, and return what they have found.
 
-        That is in `detect_failed` who failed or hung until then, and in `detect_unfinished` who had no time to answer.
+        Args:
+            seconds: How long to wait at most.
+
+        Returns:
+            The facts. `detect_failed` has the sorted names of the detectors that failed or hung until the deadline,
+            `detect_unfinished` of those that did not have the whole time; each is missing if it has no names.
         """
-        with Idle():  # else a fork would wait for this thread, and this one for a detector that waits for the fork
+        with Idle():  # else a fork waits for this thread, and this thread for a detector that waits for the fork
             had_time = not self._over.wait(seconds)
         running = set(self._running)
         silent = {

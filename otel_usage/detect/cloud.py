@@ -1,4 +1,4 @@
-"""The cloud provider, by what the firmware says of its maker; never by asking the network."""
+"""The cloud provider, from the vendor's name in the firmware (DMI) and from variables. It never uses the network."""
 
 from __future__ import annotations
 
@@ -16,15 +16,17 @@ LONGEST = 1024
 
 
 def detect(directory: str = DMI, environ: Mapping[str, str] | None = None) -> Iterator[tuple[str, str]]:
-    """Yield the provider, UNKNOWN where nothing tells; what the firmware says itself goes no further.
+    """Yield the provider only; the texts of the firmware are not reported.
 
-    directory: that of the firmware's texts. environ: os.environ by default.
+    Args:
+        directory: The kernel's directory with the texts of the firmware.
+        environ: The environment variables; `os.environ` by default.
     """
     yield "provider", provider(directory, os.environ if environ is None else environ)
 
 
 def provider(directory: str, environ: Mapping[str, str]) -> str:
-    """Return AWS, AZURE, GCP, OCI, RUNPOD or UNKNOWN; a file that can't be read says nothing."""
+    """Return AWS, AZURE, GCP, OCI, RUNPOD or UNKNOWN. Files that can't be read are skipped."""
     for name in FILES:
         text = _read(os.path.join(directory, name))
         for mark, found in MARKS.items():

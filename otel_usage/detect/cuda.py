@@ -1,7 +1,7 @@
-"""The devices that CUDA would enumerate, found without asking CUDA, which would make a context.
+"""The devices that CUDA would enumerate, found through NVML, since CUDA itself would make a context.
 
-NVML starts up an idle GPU when its handle is asked for, which can take a second for each where no persistence daemon
-runs: no more handles are asked for than the answer needs.
+To open a handle, NVML initialises an idle GPU. Without a persistence daemon that can take a second for each GPU, so no
+more handles are opened than necessary.
 """
 
 from __future__ import annotations
@@ -13,17 +13,26 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from types import ModuleType
 
-# Older ones enumerate one MIG instance and nothing beside it (NVIDIA's MIG User Guide, "CUDA Device Enumeration").
+# With an older driver, CUDA enumerates one MIG instance and no other device (NVIDIA's MIG User Guide, "CUDA Device
+# Enumeration").
 DRIVER_WITH_MANY_INSTANCES = 570
 
 
 def devices(nvml: ModuleType, value: str | None) -> tuple[int, object | None]:
-    """Return how many devices there are, and the NVML handle of the first.
+    """Count the devices that CUDA would enumerate.
 
-    They are in NVML's order, that of the PCI addresses. CUDA puts the fastest first unless CUDA_DEVICE_ORDER says
-    PCI_BUS_ID, and NVML can't tell which that is; so among unlike GPUs the first may be another one.
+    They are in NVML's order, which is by PCI address. CUDA puts the fastest GPU first, unless CUDA_DEVICE_ORDER is
+    PCI_BUS_ID. NVML does not know which one is the fastest, so the first may be another than CUDA's if the GPUs differ.
 
-    nvml: the initialised pynvml. value: that of CUDA_VISIBLE_DEVICES. Raises pynvml.NVMLError.
+    Args:
+        nvml: The module pynvml, initialised.
+        value: The value of CUDA_VISIBLE_DEVICES; None if it is unset.
+
+    Returns:
+        The number of devices, and the NVML handle of the first; None if there is no device.
+
+    Raises:
+        pynvml.NVMLError: The driver answers with an error.
     """
     if value is not None and value.startswith("MIG-"):
         return _summary(_named_instances(nvml, value))
@@ -31,10 +40,10 @@ def devices(nvml: ModuleType, value: str | None) -> tuple[int, object | None]:
     gpus = _chosen(nvml, value, everything)
     first = _handle(nvml, gpus[0]) if gpus else None
     if gpus and first is None:
-        # NVML counts GPUs that a device cgroup denies this process, as Slurm's do; CUDA numbers the others from 0.
+        # NVML counts the GPUs that a device cgroup, such as Slurm's, denies this process; CUDA does not number them.
         gpus = _chosen(nvml, value, [gpu for gpu in everything if _handle(nvml, gpu) is not None])
         first = _handle(nvml, gpus[0]) if gpus else None
-    # Where the first can't be partitioned (into MIG instances) the others are taken for whole as well, and left alone.
+    # If the first GPU does not support MIG, assume that no other one does, and open no handle of it.
     if first is None or _partitioned(nvml, first) is None:
         return len(gpus), first
     return _summary(_with_instances(nvml, gpus))
@@ -45,7 +54,7 @@ def _summary(found: list[object]) -> tuple[int, object | None]:
 
 
 def _chosen(nvml: ModuleType, value: str | None, gpus: Sequence[int]) -> Sequence[int]:
-    """Return those of these GPUs, by their NVML indices, that the variable leaves, in its order."""
+    """Return the NVML indices of those GPUs that CUDA_VISIBLE_DEVICES makes visible, in its order."""
     if value is None:
         return gpus
     if value.startswith("GPU-"):
@@ -57,7 +66,7 @@ def _chosen(nvml: ModuleType, value: str | None, gpus: Sequence[int]) -> Sequenc
 
 
 def _handle(nvml: ModuleType, gpu: int) -> object | None:
-    """Return the handle of a GPU, or None where this process may not use it."""
+    """Return the handle of a GPU; None if this process may not use it."""
     try:
         handle: object = nvml.nvmlDeviceGetHandleByIndex(gpu)
     except nvml.NVMLError_NoPermission:
@@ -71,7 +80,7 @@ def _uuid(nvml: ModuleType, gpu: int) -> str:
 
 
 def _partitioned(nvml: ModuleType, handle: object) -> bool | None:
-    """Tell whether a GPU is in MIG mode; None where it has no such mode."""
+    """Tell whether a GPU is in MIG mode; None if it does not support MIG."""
     try:
         current, _ = nvml.nvmlDeviceGetMigMode(handle)
     except (nvml.NVMLError_NotSupported, nvml.NVMLError_FunctionNotFound):
@@ -80,7 +89,7 @@ def _partitioned(nvml: ModuleType, handle: object) -> bool | None:
 
 
 def _with_instances(nvml: ModuleType, gpus: Sequence[int]) -> list[object]:
-    """Return the devices of these GPUs; one in MIG mode counts as its instances, and without any as nothing."""
+    """Return the devices of these GPUs. A GPU in MIG mode is not a device itself, but each of its instances is."""
     found: list[object] = []
     for gpu in gpus:
         handle = _handle(nvml, gpu)
@@ -97,7 +106,7 @@ def _with_instances(nvml: ModuleType, gpus: Sequence[int]) -> list[object]:
 
 
 def _instances(nvml: ModuleType, handle: object) -> list[object]:
-    """Return the first compute instance of each GPU instance: CUDA uses one of them."""
+    """Return the first compute instance of each GPU instance, since CUDA enumerates only one of them."""
     found: dict[int, object] = {}
     for index in range(nvml.nvmlDeviceGetMaxMigDeviceCount(handle)):
         try:
@@ -109,7 +118,7 @@ def _instances(nvml: ModuleType, handle: object) -> list[object]:
 
 
 def _named_instances(nvml: ModuleType, value: str) -> list[object]:
-    """Return the instances that CUDA_VISIBLE_DEVICES names, one of each GPU instance."""
+    """Return the MIG instances that CUDA_VISIBLE_DEVICES names, one for each GPU instance."""
     found: dict[tuple[str, int], object] = {}
     for uuid in visible.cuda(value, lambda entry: _instance_uuid(nvml, entry)):
         instance = nvml.nvmlDeviceGetHandleByUUID(uuid)
@@ -119,7 +128,7 @@ def _named_instances(nvml: ModuleType, value: str) -> list[object]:
 
 
 def _instance_uuid(nvml: ModuleType, entry: str) -> str | None:
-    """Return the UUID of the instance that an entry names, in either form: MIG-<uuid>, or MIG-GPU-<uuid>/<gi>/<ci>."""
+    """Return the UUID of the instance that MIG-<uuid> or MIG-GPU-<uuid>/<gi>/<ci> names; None for an invalid entry."""
     if not entry.startswith("MIG-"):
         return None
     try:

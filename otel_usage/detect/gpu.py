@@ -1,7 +1,7 @@
-"""The GPUs that this process may use, and the GPU runtime that it already uses.
+"""The GPUs that this process may use, and the GPU runtime that it uses.
 
-NVIDIA's are asked of the driver's own library, AMD's are read from the kernel's files. No CUDA or HIP context is made,
-and torch is never imported: only what the host has imported itself is looked at.
+NVIDIA GPUs come from the driver's own library (NVML), AMD GPUs from the kernel's files. No CUDA or HIP context is made,
+and torch is not imported; the runtime's version is read if the host has imported torch itself.
 """
 
 from __future__ import annotations
@@ -20,12 +20,17 @@ SYSFS = "/sys"
 
 
 def detect(*, environ: Mapping[str, str] | None = None, sysfs: str = SYSFS) -> Iterator[tuple[str, str | int | None]]:
-    """Yield what is known of the GPUs, each fact as soon as it is; where there is no driver, nothing.
+    """Yield the runtimes, then the facts about the GPUs; the latter only where there is a driver.
 
-    The type is the first visible device's product name, the memory its own, in bytes; both are None where a driver
-    has no visible device. Raises what a driver answers with instead: pynvml.NVMLError, OSError.
+    Type and memory (in bytes) are those of the first visible device; None if a driver has no visible device.
 
-    environ: os.environ by default. sysfs: the directory of the kernel's files.
+    Args:
+        environ: The environment variables; `os.environ` by default.
+        sysfs: The directory of the kernel's files.
+
+    Raises:
+        pynvml.NVMLError: The NVIDIA driver answers with an error.
+        OSError: A file of the AMD driver can't be read.
     """
     yield from runtimes()
     environ = os.environ if environ is None else environ
@@ -41,7 +46,7 @@ def detect(*, environ: Mapping[str, str] | None = None, sysfs: str = SYSFS) -> I
 
 
 def runtimes() -> Iterator[tuple[str, str]]:
-    """Yield the version of the runtime that torch, where it is imported already, was built for."""
+    """Yield the version of the GPU runtime that torch was built for, if torch is already imported."""
     version = _stored(sys.modules.get("torch"), "version")
     for name, key in RUNTIMES.items():
         text = _stored(version, name)
@@ -50,9 +55,9 @@ def runtimes() -> Iterator[tuple[str, str]]:
 
 
 def _stored(thing: object, name: str) -> object:
-    """Return an attribute that is there; one that would have to be made or imported first counts as None.
+    """Return an attribute of a module if it exists already, else None.
 
-    A lazy module loads itself at the first ordinary look at any attribute, even at its `__dict__`.
+    Ordinary access to any attribute, even to `__dict__`, makes a lazy module import itself.
     """
     try:
         return object.__getattribute__(thing, "__dict__").get(name)

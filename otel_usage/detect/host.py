@@ -1,4 +1,4 @@
-"""The processor, memory, architecture and operating system; from /proc and the C library where there is one."""
+"""CPU, memory, architecture and operating system, from /proc, the C library and psutil."""
 
 from __future__ import annotations
 
@@ -17,21 +17,25 @@ NAME_CHARACTERS = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxy
 
 
 def detect(cpuinfo: str = CPUINFO) -> Iterator[tuple[str, Scalar | None]]:
-    """Yield what is known of this machine; raises what psutil raises where memory can't be read.
+    """Yield the facts about this machine.
 
-    cpuinfo: the path of the kernel's text on its processors; where there is none, their facts are left out.
+    Args:
+        cpuinfo: The path of the kernel's description of the CPUs. Without this file, their facts are left out.
+
+    Raises:
+        Exception: Anything that psutil raises if it can't read the memory, after all other facts.
     """
     yield "num_cpu", os.cpu_count()
     yield "architecture", machine()
     yield "platform", platform()
     yield from processor(cpuinfo)
-    import psutil  # noqa: PLC0415 -- 30 ms, and last, so that its failure costs memory alone
+    import psutil  # noqa: PLC0415 -- 30 ms; last, so that only the memory is missing if it fails
 
     yield "total_memory", psutil.virtual_memory().total
 
 
 def processor(path: str) -> Iterator[tuple[str, str]]:
-    """Yield the name and the numbers of the first processor, as the kernel has them; a stepping of 0 is one."""
+    """Yield the name of the first CPU, and its family, model and stepping, which may be 0, from the file at `path`."""
     fields = _first_processor(path)
     if name := fields.get("model name"):
         yield "cpu_type", name
@@ -52,18 +56,18 @@ def _first_processor(path: str) -> dict[str, str]:
 
 
 def machine() -> str:
-    """Return the machine's type as `platform.machine()` does, for instance x86_64."""
+    """Return the architecture as `platform.machine()` does, for instance x86_64, without that import on POSIX."""
     if hasattr(os, "uname"):
         return os.uname().machine
-    import platform as standard  # noqa: PLC0415 -- for Windows alone
+    import platform as standard  # noqa: PLC0415 -- only on Windows
 
     return standard.machine()
 
 
 def platform() -> str:
-    """Return what `platform.platform()` does, without its fork of `uname -p` where the answer needs none.
+    """Return the same as `platform.platform()`, but faster where possible: that function runs `uname -p`.
 
-    That is on Linux with the GNU C library and a kernel whose name has no character that is replaced.
+    It is possible on Linux with the GNU C library, if the release has no characters that `platform` would replace.
     """
     if sys.platform == "linux":
         system = os.uname()
@@ -76,7 +80,7 @@ def platform() -> str:
 
 
 def _gnu_libc() -> str:
-    """Return for instance glibc2.36, or nothing where the C library is another."""
+    """Return for instance glibc2.36, or an empty string with another C library."""
     try:
         words = (os.confstr("CS_GNU_LIBC_VERSION") or "").split()
     except (AttributeError, ValueError, OSError):

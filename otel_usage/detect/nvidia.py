@@ -1,4 +1,4 @@
-"""NVIDIA's GPUs, by the management library (NVML) that comes with their driver."""
+"""NVIDIA GPUs, from the management library (NVML) of their driver."""
 
 from __future__ import annotations
 
@@ -16,13 +16,20 @@ LIBRARY = "libnvidia-ml.so.1"
 
 
 def find(environ: Mapping[str, str]) -> Gpus | None:
-    """Return the GPUs that CUDA would see, to be closed after use, or None where no driver is installed or loaded.
+    """Find the GPUs that CUDA would see.
 
-    Raises pynvml.NVMLError where the driver is there and answers with an error.
+    Args:
+        environ: The environment variables.
+
+    Returns:
+        The GPUs, which the caller closes; None if no driver is installed or loaded.
+
+    Raises:
+        pynvml.NVMLError: The driver answers with an error.
     """
     if not _library_loads(environ):
         return None
-    import pynvml  # noqa: PLC0415 -- 36 ms, for those with a driver alone
+    import pynvml  # noqa: PLC0415 -- 36 ms, only where there is a driver
 
     try:
         pynvml.nvmlInit()
@@ -36,9 +43,14 @@ def find(environ: Mapping[str, str]) -> Gpus | None:
 
 
 class Gpus:
-    """The visible devices; each question may raise pynvml.NVMLError.
+    """The visible devices. Each method may raise pynvml.NVMLError.
 
-    nvml: the initialised pynvml. environ: where CUDA_VISIBLE_DEVICES is looked up.
+    Args:
+        nvml: The module pynvml, initialised.
+        environ: The environment variables, with CUDA_VISIBLE_DEVICES.
+
+    Attributes:
+        count: How many devices are visible.
     """
 
     def __init__(self, nvml: ModuleType, environ: Mapping[str, str]) -> None:
@@ -46,25 +58,25 @@ class Gpus:
         self.count, self._first = cuda.devices(nvml, environ.get("CUDA_VISIBLE_DEVICES"))
 
     def name(self) -> str | None:
-        """Return the first device's product name, None where there is none."""
+        """Return the product name of the first device; None if there is no device."""
         return None if self._first is None else str(self._nvml.nvmlDeviceGetName(self._first))
 
     def memory(self) -> int | None:
-        """Return NVML's total of the first device's memory, in bytes; None where it has none of its own."""
+        """Return the total memory of the first device in bytes, from NVML; None if it has no memory of its own."""
         if self._first is None:
             return None
         try:
             return int(self._nvml.nvmlDeviceGetMemoryInfo(self._first).total)
-        except self._nvml.NVMLError_NotSupported:  # it shares the processor's, as GB10 does: no fault
+        except self._nvml.NVMLError_NotSupported:  # not a failure: it shares the CPU's memory, as GB10 does
             return None
 
     def close(self) -> None:
-        """Shut NVML down as often as it was initialised; it counts, so the host's own use goes on."""
+        """Shut NVML down. NVML counts initialisations, so the host's own use goes on."""
         self._nvml.nvmlShutdown()
 
 
 def _library_loads(environ: Mapping[str, str]) -> bool:
-    import ctypes  # noqa: PLC0415 -- 4 ms, to save the 36 of pynvml on most machines
+    import ctypes  # noqa: PLC0415 -- 4 ms; it saves the 36 ms of pynvml on most machines
 
     for path in _libraries(environ):
         try:
@@ -76,7 +88,7 @@ def _library_loads(environ: Mapping[str, str]) -> bool:
 
 
 def _libraries(environ: Mapping[str, str]) -> list[str]:
-    """Return the paths from which pynvml loads the driver's library; there is none for macOS."""
+    """Return the paths from which pynvml loads the driver's library; none on macOS."""
     if sys.platform == "darwin":
         return []
     if not sys.platform.startswith("win"):

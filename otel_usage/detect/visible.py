@@ -1,7 +1,7 @@
-"""Which GPUs an environment variable leaves visible, and in which order, as each vendor's runtime reads it.
+"""Which GPUs an environment variable makes visible, and in which order, as the runtime of each vendor reads it.
 
-All of them take a comma list, stop at the first entry that names no GPU, and keep what stands before it. They differ in
-how an entry may be written and in what a GPU that is named twice does.
+All variables are comma lists. The first invalid entry ends the list, and the entries before it count. The variables
+differ in the form of an entry, and in what happens if a GPU is named twice.
 """
 
 from __future__ import annotations
@@ -18,21 +18,28 @@ LONGEST_NUMBER = 9
 
 
 def cuda(value: str, find: Callable[[str], Found | None]) -> list[Found]:
-    """Return what the entries of CUDA_VISIBLE_DEVICES name; nothing at all where one is named twice.
+    """Return the devices that CUDA_VISIBLE_DEVICES names; none if one of them is named twice.
 
-    find: what an entry names, None where that is no GPU. The CUDA Programming Guide has the rest; that `0,0` hides
-    every GPU it does not say: PyTorch found it so, and its tests are checked against the driver
-    (https://github.com/pytorch/pytorch/pull/92315).
+    Source: the CUDA Programming Guide. That `0,0` hides every GPU is not in it, but in PyTorch's tests, which are
+    checked against the driver (https://github.com/pytorch/pytorch/pull/92315).
+
+    Args:
+        value: The value of the variable.
+        find: Returns the device that an entry names; None if the entry is invalid.
     """
     found = list(_until_invalid(value, find))
     return found if len(set(found)) == len(found) else []
 
 
 def rocr(value: str, uuids: Sequence[str]) -> list[int]:
-    """Return the indices that ROCR_VISIBLE_DEVICES names; one that is named twice ends the list.
+    """Return the indices of the GPUs that ROCR_VISIBLE_DEVICES names; a GPU that is named twice ends the list.
 
-    uuids: those of all GPUs, "" where one has none. After ROCR-Runtime, core/runtime/amd_filter_device.cpp, whose
-    hexadecimal and octal numbers are not taken here.
+    Source: ROCR-Runtime, core/runtime/amd_filter_device.cpp. The hexadecimal and octal numbers that it accepts are
+    invalid here.
+
+    Args:
+        value: The value of the variable.
+        uuids: The UUIDs of all GPUs; "" for a GPU without one.
     """
     upper = [uuid.upper() for uuid in uuids]
     found: list[int] = []
@@ -44,18 +51,22 @@ def rocr(value: str, uuids: Sequence[str]) -> list[int]:
 
 
 def hip(value: str, uuids: Sequence[str]) -> list[int]:
-    """Return the indices that HIP_VISIBLE_DEVICES names; one that is named twice counts once.
+    """Return the indices of the GPUs that HIP_VISIBLE_DEVICES names; a GPU that is named twice counts once.
 
-    uuids: those of the GPUs that ROCR_VISIBLE_DEVICES left. After ROCm's clr, rocclr/device/rocm/rocdevice.cpp.
+    Source: ROCm's clr, rocclr/device/rocm/rocdevice.cpp.
+
+    Args:
+        value: The value of the variable.
+        uuids: The UUIDs of the GPUs that ROCR_VISIBLE_DEVICES makes visible.
     """
     return list(dict.fromkeys(_until_invalid(value, lambda entry: _index_or_uuid(entry, uuids))))
 
 
 def by_leading_number(entry: str, count: int) -> int | None:
-    """Return the index below `count` that an entry begins with, as C's strtol reads it.
+    """Return the number at the start of an entry, read as C's strtol does; None if it is not from 0 to `count` - 1.
 
-    The driver takes `1`, ` 1`, `+1`, `-0` and `1abc` for a number (PyTorch's tests, as above). `0x1` is 0 by the same
-    rule, as it is for PyTorch; `-1` and `NoDevFiles` name no GPU.
+    The driver accepts `1`, ` 1`, `+1`, `-0` and `1abc` (PyTorch's tests, see `cuda`). `0x1` is 0 by the same rule, and
+    in PyTorch. `-1` and `NoDevFiles` are invalid.
     """
     text = entry.lstrip(" \t\n\v\f\r")
     sign = text[:1] if text[:1] in ("+", "-") else ""
@@ -68,7 +79,7 @@ def by_leading_number(entry: str, count: int) -> int | None:
 
 
 def by_uuid(entry: str, uuids: Sequence[str]) -> int | None:
-    """Return the index of the one GPU whose UUID begins with the entry; None where none or several do."""
+    """Return the index of the GPU whose UUID begins with the entry; None if no GPU or several GPUs match."""
     matches = [index for index, uuid in enumerate(uuids) if uuid.startswith(entry)]
     return matches[0] if entry.startswith("GPU-") and len(matches) == 1 else None
 
