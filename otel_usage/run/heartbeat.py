@@ -1,4 +1,4 @@
-"""Heartbeats: what a run has done so far, from time to time, under the ids of its report."""
+"""Heartbeats: at regular intervals, what a run has done so far, with the uuid of its report."""
 
 from __future__ import annotations
 
@@ -24,8 +24,15 @@ MOST_SKIPPED = 6
 class Heartbeat:
     """The heartbeats of one run.
 
-    pairs: the run's report to each destination, under its own ids; the first is the one in the file.
-    interval: seconds between two. clock: seconds, monotonic.
+    Args:
+        report: The run's report as it is in the local file.
+        pairs: The run's report to each destination, each with ids of its own.
+        gate: The consent and the destinations.
+        interval: Seconds between two heartbeats.
+        clock: Returns seconds; monotonic.
+
+    Attributes:
+        beats: How many heartbeats there were.
     """
 
     __slots__ = ("_clock", "_failures", "_gate", "_interval", "_pairs", "_skipped", "_start", "beats")
@@ -41,18 +48,20 @@ class Heartbeat:
         self._pairs: list[tuple[Report, Destination | None]] = [*pairs] or [(report, None)]
         self._gate, self._interval, self._clock = gate, interval, clock
         self._start = clock()
-        # By destination: how often it did not answer, and how many of the next are not sent to it.
+        # By destination: its failures in a row, and how many of the next heartbeats are not sent to it.
         self._failures: dict[str, int] = {}
         self._skipped: dict[str, int] = {}
-        #: How many there were.
         self.beats = 0
 
     def beat(self, runtime: Mapping[str, Scalar], *, final: bool = False) -> None:
-        """Write a line and send it on; when final, leave the sending to a later run.
+        """Write the line of a heartbeat, then send it, unless the mode forbids it.
 
-        runtime: what the app says its run has done, admitted.
-        While a destination does not answer, ever more of them are not sent to it, up to an hour's. None is sent when
-        opted out.
+        A destination that fails gets exponential back-off: it misses 1, 3, then 6 heartbeats, and at least as many as
+        Retry-After asks for.
+
+        Args:
+            runtime: The admitted heartbeat facts that the app has set.
+            final: Whether to leave it in the outbox for a later run, since the process ends.
         """
         self.beats += 1
         uptime = max(int(self._clock() - self._start), 0)

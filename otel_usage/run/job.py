@@ -1,4 +1,4 @@
-"""One report on its way: detected, written, then sent to each destination until that has taken or refused it."""
+"""One report: detect the facts, write the line, then send it until each destination has accepted or rejected it."""
 
 from __future__ import annotations
 
@@ -21,16 +21,28 @@ if TYPE_CHECKING:
     from otel_usage.facts.fact import Scalar
     from otel_usage.facts.report import Report
 
+# Seconds between two attempts.
 FIRST_PAUSE = 30.0
 LONGEST_PAUSE = 3600.0
 
 
 class Job:
-    """One report, run by the reporter's thread.
+    """One report. The reporter's thread runs it.
 
-    known: what is known when it is asked for, see facts.report.known_facts.
-    gate: the consent and the destinations that hold for it. picked: tells whether this process reports at all.
-    may_leave: asked once, before the first attempt to send, whether anything of this run leaves.
+    Args:
+        known: The facts that are known when the app calls `report`, see facts.report.known_facts.
+        gate: The consent and the destinations.
+        picked: Tells whether this process is the one that reports.
+        may_leave: Tells whether reports of this run may be sent; called once, before the first attempt.
+
+    Attributes:
+        attempts: How often it was run.
+        pairs: The report to each destination, each with ids of its own.
+        report: The report as it is in the local file; None before it is made.
+        line_ok: Whether the line is in the local file, or must not be.
+        misfits: How many values did not leave, or left as `other`, since their facts do not allow them.
+        written: Set once the line is in the local file, or can't or must not be.
+        attempted: Set once each destination was tried since the last `clear`.
     """
 
     __slots__ = ("_detection", "_hurried", "_known", "_leaves", "_may_leave", "_pending", "_picked",
@@ -48,43 +60,39 @@ class Job:
         self._detection: Detection | None = None
         self._hurried = self._leaves = False
         self._pending: list[PendingReport] = []
-        #: How often it was run.
         self.attempts = 0
-        #: The report to each destination, under ids of its own.
         self.pairs: list[tuple[Report, Destination]] = []
         self.report: Report | None = None
         self.line_ok = False
         self.misfits = 0
-        #: Set once the line is in the file, or can't be.
         self.written = threading.Event()
-        #: Set once every destination was tried since the last `clear`.
         self.attempted = threading.Event()
 
     @property
     def done(self) -> bool:
-        """Whether the line is written, or must not be, and no destination is left to try."""
+        """Whether nothing is left to do: the line is written, or must not be, and no destination is left."""
         return self.attempted.is_set() and self.line_ok and not self._pending
 
     @property
     def waiting(self) -> list[str | None]:
-        """The names of its own in the outbox, which it tries itself."""
+        """The names of its entries in the outbox, which it sends itself."""
         return [pending.name for pending in self._pending]
 
     def hurry(self) -> None:
-        """Do without what the detectors have not found yet."""
+        """Do not wait for what the detectors have not found yet."""
         self._hurried = True
         if self._detection is not None:
             self._detection.hurry()
 
     def leave(self) -> None:
-        """Leave what is to be sent in the outbox, the next time that this runs."""
+        """In the next run, leave the report in the outbox instead of sending it."""
         self._leaves = True
 
     def run(self, made: Callable[[], object] = bool) -> None:
-        """Do what is still to be done: the first time all of it, then what a destination did not take.
+        """The first time, make the report and send it; after that, retry the destinations that are left.
 
         Args:
-            made: Called once there is a report, before the first attempt to send it, which may take long.
+            made: Called when the report is made, before the first attempt to send it, which may take long.
         """
         self.attempts += 1
         if self.report is None:
@@ -106,7 +114,7 @@ class Job:
             for pending in self._pending:
                 pending.keep()
             made()
-        if Shutdown.begun or self._leaves:  # a later run sends it, or a later attempt
+        if Shutdown.begun or self._leaves:  # a later run or attempt sends it
             self._leaves = False
             for pending in self._pending:
                 pending.leave()
@@ -115,9 +123,9 @@ class Job:
 
     @property
     def pause(self) -> float | None:
-        """The seconds until the next attempt, to make the report or to send it; None where there is nothing left to do.
+        """The seconds until the next attempt to make or send the report; None if nothing is left to do.
 
-        Twice as long each time, up to an hour, give or take a half at random, and at least what a server asked for.
+        Exponential back-off with jitter: 30 s, doubled up to 1 h, times 0.5 to 1.5 at random, at least Retry-After.
         """
         if not self._pending and (self.line_ok or self.report is not None):
             return None
@@ -125,7 +133,7 @@ class Job:
         return max([jitter(pause / 2, pause * 1.5), *(pending.after for pending in self._pending)])
 
     def _detected(self) -> dict[str, Scalar]:
-        """Return what the detectors find of what is not known."""
+        """Run the detectors, and return what they find."""
         self._detection = _detection(frozenset(self._known))
         if self._hurried:
             self._detection.hurry()
@@ -133,6 +141,6 @@ class Job:
 
 
 def _detection(known: frozenset[str]) -> Detection:
-    from otel_usage.detect import Detection  # noqa: PLC0415 -- nothing is loaded where nothing is reported
+    from otel_usage.detect import Detection  # noqa: PLC0415 -- only where a report is made
 
     return Detection(known=known)

@@ -1,7 +1,8 @@
-"""One report a run: the mark that a process leaves for its descendants, and the embedder's word to them.
+"""One report per run: the mark that tells a process's descendants that their run has reported; and `suppress`.
 
-The mark is <APP>_USAGE_RUN=<random token>:<pid>:<start time>. It is heeded while that process lives and is this one or
-an ancestor; a pid of 0, which `child_env` gives to workers elsewhere, is always heeded; an empty mark begins a new run.
+The mark is an environment variable, <APP>_USAGE_RUN=<random token>:<pid>:<start time>. It counts while the process of
+that pid lives and is this process or an ancestor of it. With the pid 0, which `child_env` gives to workers that do not
+inherit the environment, it always counts. An empty value begins a new run.
 """
 
 from __future__ import annotations
@@ -22,41 +23,47 @@ MARK = "_USAGE_RUN"
 OPT_OUTS = ("DO_NOT_TRACK", "OTEL_SDK_DISABLED")
 ENDINGS = ("_DO_NOT_TRACK", "_NO_USAGE_STATS")
 
-# The last mark that was left here, by app.
+# The last mark that this process has set, by app.
 _last: dict[str, str] = {}
-# The mark that followed it, by app, process and the last mark: the first to set it has won.
+# By app, process and last mark: the mark that replaces the last one. The first thread that sets it has won.
 _claims: dict[tuple[str, int, str], str] = {}
 
 
 def variable(app: str) -> str:
-    """Return the name of the environment variable that holds the mark."""
+    """Return the name of the environment variable with an app's mark."""
     return app.upper() + MARK
 
 
 def is_marked(app: str, environ: Mapping[str, str] | None = None) -> bool:
-    """Tell whether this process, or one that it descends from, has reported in this run."""
+    """Tell whether this process or one of its ancestors has reported in this run.
+
+    Args:
+        app: The name of the app.
+        environ: The environment variables; `os.environ` by default.
+    """
     parts = (os.environ if environ is None else environ).get(variable(app), "").split(":")
-    if len(parts) != 3 or not is_number(parts[1]):  # noqa: PLR2004 -- the three above
+    if len(parts) != 3 or not is_number(parts[1]):  # noqa: PLR2004 -- token, pid, start time
         return False
     pid, start = int(parts[1]), parts[2]
     return pid == 0 or (pid in _ancestors() and start_time(pid) == start)
 
 
 def mark(app: str) -> None:
-    """Leave the mark for this process and its descendants."""
+    """Set the mark for this process and its descendants."""
     _leave(app, _new())
 
 
 def claim(app: str) -> bool:
-    """Leave the mark unless there is one; tell whether this call left it. Of threads that race, one is told so.
+    """Set the mark unless there is one, and tell whether this call has set it. If threads race, one of them wins.
 
-    No lock guards it: a fork would inherit it held, and a signal handler would wait for its own thread.
+    There is no lock: a forked child could inherit it in the locked state, and a signal handler could wait for the
+    thread that it interrupts.
     """
-    before = _last.get(app, "")  # first, so that who comes too late for the step below sees the mark
+    before = _last.get(app, "")  # read first: a thread that loses the race then sees the mark
     if is_marked(app):
         return False
     new = _new()
-    if _claims.setdefault((app, os.getpid(), before), new) is not new:  # one step for the process
+    if _claims.setdefault((app, os.getpid(), before), new) is not new:  # atomic in the process
         return False
     _leave(app, new)
     return True
@@ -73,9 +80,10 @@ def _leave(app: str, new: str) -> None:
 
 
 def child_env() -> dict[str, str]:
-    """Return what workers must have in their environment where they do not inherit this one.
+    """Return the environment variables for workers that do not inherit this process's environment.
 
-    That is each opt-out that is set here, and a mark for each app that has reported in this run.
+    These are all opt-outs and OTEL_USAGE_* variables that are set here, and a mark for each app that has reported in
+    this run.
     """
     found = {}
     for name, value in os.environ.items():
@@ -88,9 +96,14 @@ def child_env() -> dict[str, str]:
 
 
 def suppress(app: str, *, by: str) -> None:
-    """Turn an app's reporting off, in this process and its children, before or after it is imported.
+    """Turn the reports of an app off, in this process and its children. The app need not be imported yet.
 
-    app: its name. by: who says so; `otel-usage status` names it. Raises ValueError for what is no app's name.
+    Args:
+        app: The name of the app.
+        by: Who turns them off, as `otel-usage status` shows it.
+
+    Raises:
+        ValueError: The name can't be the name of an app.
     """
     if not is_name(app):
         message = f"{app!r} is no app's name: it must match ^[a-z][a-z0-9_]{{0,31}}$"
@@ -99,10 +112,16 @@ def suppress(app: str, *, by: str) -> None:
 
 
 def elect(directory: str | None, parent: int) -> bool:
-    """Of the children that a process forked before any of them reported, pick this one or not.
+    """Elect one of the sibling processes that were forked before their run had reported.
 
-    parent: the process that they come from. The lock of the one that is picked is held until it ends, so that its
-    replacement may report again; where no lock can be had, each reports.
+    The elected process holds a lock until it ends. A process that replaces it after that may report again.
+
+    Args:
+        directory: The app's config directory, which gets the lock file.
+        parent: The pid of the process that forked the siblings.
+
+    Returns:
+        Whether this process is elected; True as well if no lock can be taken.
     """
     if directory is None:
         return True
@@ -119,13 +138,13 @@ def elect(directory: str | None, parent: int) -> bool:
 
 
 def _sweep(folder: Directory) -> None:
-    """Delete the locks of runs that are over: none is held, though one in another container can't be seen."""
+    """Delete the lock files of processes that are gone. A held one stays: its process may be in another container."""
     for name in folder.names():
         parts = lock_parts(name)
         try:
             if parts is not None and start_time(parts[0]) != parts[1] and not _is_held(folder, name):
                 folder.unlink(name)
-        except OSError:  # another process sweeps as well, or it is none of ours
+        except OSError:  # another process has just deleted it, or the file is not ours
             continue
 
 
@@ -138,13 +157,13 @@ def _is_held(folder: Directory, name: str) -> bool:
 
 
 def start_time(pid: int) -> str:
-    """Return when a process started, in the kernel's ticks since boot; empty where there is no such process."""
+    """Return when a process started, in clock ticks since boot, from /proc; empty if there is no such process."""
     fields = _stat(pid)
     return fields[19] if fields else ""
 
 
 def _ancestors() -> list[int]:
-    """Return this process and those that it descends from, as far as they can be seen."""
+    """Return the pids of this process and its ancestors, as far as /proc shows them, at most 64."""
     found = [os.getpid(), os.getppid()]
     while found[-1] > 1 and len(found) < MOST_ANCESTORS:
         fields = _stat(found[-1])
@@ -155,7 +174,7 @@ def _ancestors() -> list[int]:
 
 
 def _stat(pid: int) -> list[str]:
-    """Return the fields of /proc/<pid>/stat behind the name, which may hold anything; none where it can't be read."""
+    """Return the fields of /proc/<pid>/stat after the name, which may contain any character; none if unreadable."""
     try:
         with open(f"/proc/{pid}/stat", "rb") as file:
             return file.read().rpartition(b")")[2].decode("ascii").split()

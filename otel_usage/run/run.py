@@ -1,4 +1,4 @@
-"""One run of an app: its reports, its heartbeats, and what earlier runs could not deliver, all on one thread."""
+"""One run of an app: its reports, its heartbeats, and what earlier runs could not send, all in one thread."""
 
 from __future__ import annotations
 
@@ -21,18 +21,24 @@ if TYPE_CHECKING:
     from otel_usage.run.job import Job
     from otel_usage.system.worker import Worker
 
-# 0.25 s, however the host's clock runs.
+# 0.25 s, counted in pauses, since a host may have replaced the clock.
 PAUSES_FOR_LINE = 125
-# What earlier runs left goes out slowly, so that many processes that start at once are no flood.
+# What earlier runs left is sent slowly, so that many processes that start at once do not flood the server.
 MOST_OF_OTHERS = 4
 WAIT_FOR_OTHERS = (10.0, 600.0)
 
 
 class Run:
-    """Does what follows from a report, until the process ends.
+    """Plans all tasks of a run, from its first report until the process ends.
 
-    interval: seconds between two heartbeats, give or take a tenth; 0 for none. worker: runs its tasks.
-    on_error: told what the exit handler raised.
+    Args:
+        interval: Seconds between two heartbeats, with a jitter of 10 %; 0 for none.
+        worker: Runs the tasks.
+        on_error: Called with an exception in the exit handler.
+
+    Attributes:
+        misfits: How many values did not leave, or left as `other`, since their facts do not allow them.
+        runtime: The admitted heartbeat facts that the app has set.
     """
 
     __slots__ = ("_heartbeat", "_interval", "_jobs", "_on_error", "_process", "_worker", "misfits", "runtime")
@@ -42,23 +48,25 @@ class Run:
         self._process = os.getpid()
         self._jobs: list[Job] = []
         self._heartbeat: Heartbeat | None = None
-        #: How many values did not leave, or left as `other`, because they are not declared so.
         self.misfits = 0
-        #: What the app says the run has done so far, admitted.
         self.runtime: dict[str, Scalar] = {}
 
     @property
     def is_new(self) -> bool:
-        """Whether it has had no job yet."""
+        """Whether no job was added yet."""
         return not self._jobs
 
     def add(self, job: Job) -> None:
-        """Have a job done in the background. Raises RuntimeError where no thread can be started."""
+        """Run a job in the background.
+
+        Raises:
+            NoThreadError: No thread can be started. The job stays queued.
+        """
         self._jobs = [*(other for other in self._jobs if not other.done), job]
         self._worker.soon(lambda: self._do(job))
 
     def _do(self, job: Job) -> None:
-        """Do a job, and plan what follows from it."""
+        """Run a job, and plan its next attempt."""
         before = job.misfits
         try:
             job.run(made=lambda: self._begin(job))
@@ -79,14 +87,14 @@ class Run:
                 self._worker.later(jitter(*WAIT_FOR_OTHERS), task)
 
     def _again(self, job: Job, attempts: int) -> None:
-        """Do a job again, unless `flush` has done so since, which has planned the next attempt."""
+        """Run a job again, unless `flush` has run it in the meantime and so planned the next attempt."""
         if job.attempts == attempts:
             self._do(job)
 
     def _others(self) -> list[Callable[[], None]]:
-        """Return the tasks that send what earlier runs left, oldest first; a job sends its own by itself.
+        """Return tasks that send what earlier runs left in the outbox, oldest first; none if this run sends nothing.
 
-        None where nothing of this run leaves.
+        The entries of this run's jobs are left out, since the jobs send them.
         """
         gate = next((job.gate for job in self._jobs if job.pairs), None)
         own = {name for job in self._jobs for name in job.waiting}
@@ -102,11 +110,15 @@ class Run:
             self._heartbeat.beat(self.runtime)
 
     def flush(self, timeout: float) -> bool:
-        """Send now what waits, whatever back-off; see UsageReporter.flush. Raises RuntimeError without a thread."""
+        """Send now what waits, ignoring back-off; see UsageReporter.flush.
+
+        Raises:
+            NoThreadError: No thread can be started.
+        """
         if not self._jobs:
             return True
         until = now() + timeout
-        self._worker.soon(_nothing)  # begins with what was left when no thread could be started
+        self._worker.soon(_do_nothing)  # starts the thread, if none could be started before
         for job in self._jobs:
             if job.attempted.is_set() and not job.done:
                 job.attempted.clear()
@@ -121,17 +133,17 @@ class Run:
         return all(job.done for job in self._jobs)
 
     def close(self) -> None:
-        """End the heartbeats, and wait until the line is in the local file; see UsageReporter.close."""
+        """Stop the heartbeats, and wait until the line is in the local file; see UsageReporter.close."""
         self._worker.stop()
         self._write_here()
         self._wait_for_lines()
 
     def end(self) -> None:
-        """Have the line written at once, as the process ends, with null for what the detectors have not found yet.
+        """Write the line at once, without what the detectors have not found yet. This is the exit handler.
 
-        A last heartbeat, with all that the run has done, waits in the outbox for a later run to send it.
+        A last heartbeat, with all that the run has done, goes to the outbox for a later run.
         """
-        if self._process != os.getpid():  # a forked child, which runs its parent's exit handlers as well
+        if self._process != os.getpid():  # a forked child runs the exit handlers of its parent
             return
         try:
             with Shutdown():
@@ -145,7 +157,7 @@ class Run:
             self._on_error(error)
 
     def _write_here(self) -> None:
-        """Write on this thread what no thread could be started for, and send nothing: the host waits for it."""
+        """If there is no thread, write the lines in the calling thread. Nothing is sent, since the host waits."""
         if not self._worker.alive:
             for job in self._jobs:
                 if not job.written.is_set():
@@ -153,7 +165,7 @@ class Run:
             self._worker.run_here()
 
     def _wait_for_lines(self) -> int:
-        """Wait for the lines of all jobs; return how many pauses it would have waited on."""
+        """Wait for the lines of all jobs, for at most 0.25 s; return how many pauses of that are left."""
         left = PAUSES_FOR_LINE
         for job in self._jobs:
             while left and not job.written.wait(PAUSE):
@@ -165,5 +177,5 @@ def _task(gate: Gate, name: str) -> Callable[[], None]:
     return lambda: send_waiting(gate, name)
 
 
-def _nothing() -> None:
+def _do_nothing() -> None:
     """Do nothing."""
