@@ -1,7 +1,8 @@
-"""May anything be recorded, may anything be sent? Every signal, resolved in this one place.
+"""Consent: whether reports may be recorded and sent. This module alone resolves the signals that decide it.
 
-Any signal for `off` wins over everything, any for `local` wins over `on`; what can't be read counts as `off`.
-Nothing is imported, opened or looked up beyond what a signal itself needs.
+A signal is an environment variable or a file of the user or the machine. Any signal for `off` wins over all others, and
+any signal for `local` wins over `on`. Without a signal, the app's default holds. A file that can't be read counts as
+`off`. To decide, nothing is imported, opened or looked up except what a signal needs.
 """
 
 from __future__ import annotations
@@ -31,7 +32,13 @@ ANY_DIGIT = str.maketrans("123456789", "000000000")
 
 
 class Signal:
-    """One signal of consent: its name, its raw value (None where it is unset) and what it means, if anything."""
+    """One signal.
+
+    Attributes:
+        name: The environment variable, the path of the file, or another name.
+        value: Its raw value; None if it is unset.
+        means: `on`, `local` or `off`; None if it decides nothing.
+    """
 
     __slots__ = ("means", "name", "value")
 
@@ -40,7 +47,12 @@ class Signal:
 
 
 class Decision:
-    """The mode, "on", "local" or "off", and the signal that decided it; no signal where the app's default holds."""
+    """The result of all signals.
+
+    Attributes:
+        mode: `on`, `local` or `off`.
+        signal: The signal that decided; None if the app's default holds.
+    """
 
     __slots__ = ("mode", "signal")
 
@@ -49,7 +61,7 @@ class Decision:
 
     @property
     def decided_by(self) -> str:
-        """The name of the signal that decided; "default", or "the app's default" where that is not on."""
+        """The name of the signal that decided; without one `default`, or `the app's default` if that is not `on`."""
         if self.signal is None:
             return "default" if self.mode == ON else "the app's default"
         return self.signal.name
@@ -58,15 +70,18 @@ class Decision:
 def decide(
     app: str | None, environ: Mapping[str, str] | None = None, *, loopback: bool = False, default: str = ON
 ) -> Decision:
-    """Decide now whether the reports of `app` may be recorded and sent, and say why. Never raises.
-
-    A variable that C code or os.putenv has set since the start is not seen: os.environ is Python's own copy.
+    """Decide whether the reports of an app may be recorded and sent at this moment.
 
     Args:
-        app: Its name; None counts only the signals that belong to no app.
-        environ: The environment variables, os.environ by default.
+        app: The name of the app. With None, only the signals that belong to no app count.
+        environ: The environment variables; `os.environ` by default. `os.environ` is a copy, so a variable that C code
+            or `os.putenv` sets after the start of Python does not count.
         loopback: Whether all that would be sent stays on this machine.
-        default: The app's own choice, "on" or "local". Any signal wins over it; only a `usage_mode` says `on`.
+        default: The app's own choice, `on` or `local`. Any signal wins over it. Only a `usage_mode` file can turn an
+            app with the default `local` on.
+
+    Returns:
+        The mode and the signal that decided it. No Exception is raised.
     """
     decision = Decision(default)
     for signal in signals(app, os.environ if environ is None else environ, loopback=loopback):
@@ -79,7 +94,13 @@ def decide(
 
 
 def signals(app: str | None, environ: Mapping[str, str], *, loopback: bool = False) -> Iterator[Signal]:
-    """Yield every signal, those of the environment first, since they cost nothing to look at."""
+    """Yield all signals, set or unset. Environment variables come first, since files cost more.
+
+    Args:
+        app: See decide.
+        environ: The environment variables.
+        loopback: See decide.
+    """
     prefix = app.upper() if app else None
     opt_outs = ("DO_NOT_TRACK", *((f"{prefix}_DO_NOT_TRACK", f"{prefix}_NO_USAGE_STATS") if prefix else ()))
     for name in opt_outs:
@@ -92,7 +113,7 @@ def signals(app: str | None, environ: Mapping[str, str], *, loopback: bool = Fal
     disabled = (value or "").strip().lower() not in ("", "false")
     yield Signal("OTEL_SDK_DISABLED", value, OFF if disabled else None)
     chosen = exporters(environ)
-    silenced = not set(chosen) <= set(DESTINATIONS)  # by "none", or by a word that is unknown
+    silenced = not set(chosen) <= set(DESTINATIONS)  # by `none` or an unknown word
     yield Signal(EXPORTER, _without_urls(environ.get(EXPORTER)), LOCAL if silenced else None)
     testing = "pytest" in sys.modules
     yield Signal(PYTEST, "running" if testing else None, LOCAL if testing and not chosen and not loopback else None)
@@ -100,27 +121,34 @@ def signals(app: str | None, environ: Mapping[str, str], *, loopback: bool = Fal
 
 
 def _without_urls(value: str | None) -> str | None:
-    """Return a value to be shown: who takes the variable for that of an endpoint may have put a password there."""
+    """Return a value as it may be shown. A user may have put a URL with a password there by mistake."""
     return "(a URL)" if value and ("://" in value or "@" in value) else value
 
 
 def exporters(environ: Mapping[str, str]) -> list[str]:
-    """Return the words of OTEL_USAGE_EXPORTER; none where it is unset or empty."""
+    """Return the words of OTEL_USAGE_EXPORTER in lower case; none if it is unset or empty."""
     return [word.strip().lower() for word in environ.get(EXPORTER, "").split(",") if word.strip()]
 
 
 def config_directory(app: str, environ: Mapping[str, str] | None = None, *, ask_account: bool = True) -> str | None:
-    """Return the absolute path of the directory that `app` writes to, None where there is none.
+    """Return the absolute path of the config directory of an app, to which it writes; None if there is none.
 
-    ask_account: whether, without a HOME, the account may be asked for its own.
+    Args:
+        app: The name of the app.
+        environ: The environment variables; `os.environ` by default.
+        ask_account: Whether to look up the home directory of the account if HOME is not set. This may use the network.
     """
     return next(iter(_homes(app, os.environ if environ is None else environ, ask_account=ask_account)), None)
 
 
 def since(app: str) -> float:
-    """Return when reporting was turned on, in seconds since the epoch: what was collected until then is never sent.
+    """Return when reporting was turned on, from the `usage_mode` files. Older reports are never sent.
 
-    0 where no one turned it on, now where the time can't be read.
+    Args:
+        app: The name of the app.
+
+    Returns:
+        Seconds since the epoch; 0 if nobody turned it on; the present time if the time in the file is not valid.
     """
     newest = 0.0
     for signal in _files(app, os.environ):
@@ -138,22 +166,22 @@ def since(app: str) -> float:
 
 
 def _homes(app: str, environ: Mapping[str, str], *, ask_account: bool = True) -> list[str]:
-    """Return the user's directories for `app`, the one that is written to first."""
+    """Return the user's config directories for an app. The app writes to the first one."""
     home = environ.get("HOME", "")
     if not os.path.isabs(home) and ask_account:
         home = _account_home()
     root, shared = environ.get(f"{app.upper()}_CONFIG_ROOT", ""), environ.get("XDG_CONFIG_HOME", "")
     candidates = [root, os.path.join(shared, app), os.path.join(home, ".config", app)]
-    # Where no shell has expanded a ~, as in a container's settings, vLLM does.
+    # vLLM expands a ~ that no shell has expanded, for instance in a container's settings; so this must too.
     if os.path.isabs(home):
         candidates = [home + path[1:] if path.partition("/")[0] == "~" else path for path in candidates]
     return [path for path in candidates if os.path.isabs(path)]
 
 
 def _account_home() -> str:
-    """Return the home of the account that runs this; asked only without HOME, since it may go to the network."""
+    """Return the home directory of the account. Used only without HOME, since the look-up may use the network."""
     try:
-        import pwd  # noqa: PLC0415 -- not everywhere, and seldom needed
+        import pwd  # noqa: PLC0415 -- seldom needed, and Windows has none
 
         return pwd.getpwuid(os.getuid()).pw_dir
     except ImportError:
@@ -184,7 +212,7 @@ def _opt_out_file(path: str) -> Signal:
 
 def _mode_file(path: str) -> Signal:
     try:
-        os.lstat(path)  # where there is none, no descriptor is needed to know it
+        os.lstat(path)  # a missing file is found without a descriptor, of which none may be free
         mode = read_mode(path)
     except OSError as error:
         return _absent_or_off(path, error)
@@ -202,7 +230,12 @@ def _absent_or_off(path: str, error: OSError) -> Signal:
 
 
 def read_mode(path: str) -> str:
-    """Return what a `usage_mode` file says, stripped; raise OSError where it is no regular file that can be read."""
+    """Return the stripped text of a `usage_mode` file.
+
+    Raises:
+        OSError: It is not a regular file, or it can't be read.
+        ValueError: The path has a NUL.
+    """
     descriptor = os.open(path, READ)
     try:
         if not stat.S_ISREG(os.fstat(descriptor).st_mode):

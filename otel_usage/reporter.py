@@ -1,4 +1,4 @@
-"""UsageReporter: what an adopter calls. It returns at once and never raises into the host."""
+"""UsageReporter, the class that adopters use. Its `report` returns at once and raises nothing into the host."""
 
 from __future__ import annotations
 
@@ -32,23 +32,36 @@ if TYPE_CHECKING:
 
 STRICT = "OTEL_USAGE_STRICT"
 
-#: What `otel_usage.testing.capture` collects, by app; where an app is in here, nothing is written or sent.
+#: The reports that `otel_usage.testing.capture` collects, by app. For an app in here, nothing is written or sent.
 captured: dict[str, list[dict[str, Scalar | None]]] = {}
 
 
 class UsageReporter:
-    """Reports, once a run, which hardware and settings a project is used with, if the user lets it.
+    """Reports once per run with which hardware and settings a project is used, if the user allows it.
 
-    app: an App, or its name with what else an App takes: version, endpoint, facts, contexts, wire, default.
-    heartbeat: seconds between two heartbeats, give or take a tenth; 0 for none.
-    strict: raise ValueError from `report` for what is not declared, instead of dropping and counting it;
-    None asks OTEL_USAGE_STRICT. logger: told at debug level what was dropped and what was not delivered, and once on
-    a machine, at level INFO, that reports leave it. notice: "before-send" lets them leave only in later runs.
+    Args:
+        app: An App, or the name of an app. With a name, version to wire and default are those of App.
+        version: See App.
+        endpoint: See App.
+        facts: See App.
+        contexts: See App.
+        wire: See App.
+        heartbeat: Seconds between two heartbeats, with a jitter of 10 %; 0 for none.
+        strict: Whether `report` and `set_runtime` raise ValueError for a value that is not declared, instead of
+            dropping and counting it. With None, the variable OTEL_USAGE_STRICT=1 turns it on.
+        logger: Gets at level DEBUG what was dropped or failed, and once per machine, at level INFO, the notice that
+            reports are sent. With None, only the notice is logged, by the logger `otel_usage`.
+        notice: With "before-send", the run that gives the notice sends nothing; later runs do.
+        default: See App.
 
-    Raises ValueError, at construction, for a declaration that can't be used.
+    Attributes:
+        app: The app that reports.
+
+    Raises:
+        ValueError: A declaration can't be used.
     """
 
-    def __init__(  # noqa: PLR0913 -- what an adopter declares, each by name
+    def __init__(  # noqa: PLR0913 -- keyword arguments, most of them optional
         self,
         app: App | str,
         *,
@@ -89,7 +102,7 @@ class UsageReporter:
         self._begin()
 
     def _begin(self) -> None:
-        """Begin in this process: a fork takes neither a thread nor the state of a lock along."""
+        """Set up the state of this process. A forked child does it again: it has no thread, its lock may be held."""
         self._process = os.getpid()
         self._lock = threading.Lock()
         self._inside: set[int] = set()
@@ -99,15 +112,19 @@ class UsageReporter:
         self, facts: Mapping[str, object] | None = None, /, *, context: str | None = None, force: bool = False,
         **more: object,
     ) -> None:  # fmt: skip
-        """Report the facts known now, in the background; a second call in the same run does nothing.
+        """Report the facts that are known now, in the background. A second call in the same run does nothing.
 
-        facts, more: declared facts by their keys, and built-in ones that are known better than a detector could.
-        context: one of the app's contexts. force: make a new report, with a new uuid.
+        Args:
+            facts: Values of declared facts by key. A value for a built-in fact replaces what its detector finds.
+            context: One of the app's contexts.
+            force: Whether to make another report, with a new uuid, even if this run has reported.
+            more: More facts, as keyword arguments.
 
-        Raises ValueError if strict, nothing otherwise.
+        Raises:
+            ValueError: A value is not declared, and the reporter is strict. Nothing else is raised.
         """
         caller = threading.get_ident()
-        if caller in self._inside:  # by a handler of the adopter's logger, which would never end
+        if caller in self._inside:  # called by a handler of the adopter's logger: this would recurse without end
             return
         self._inside.add(caller)
         try:
@@ -120,7 +137,7 @@ class UsageReporter:
                     reports.append(assemble(self.app, self._known(given, strict=True), {}).values)
                 return
             self._start(given, force=force)
-        except Exception as error:  # the host must not notice, whatever it is
+        except Exception as error:  # the host must not notice any failure
             if self._strict or self.app.name in captured:
                 raise
             self._failed(error)
@@ -134,7 +151,7 @@ class UsageReporter:
             return
         gate = Gate(self.app, resolve(self.app, endpoint=self.app.endpoint))
         decision = gate.decide()
-        if decision.mode != ON and decision.decided_by != PYTEST:  # a test run is nobody's opt-out
+        if decision.mode != ON and decision.decided_by != PYTEST:  # a test run is not an opt-out of the user
             forget_waiting(self.app)
         if decision.mode == OFF:
             return
@@ -148,19 +165,19 @@ class UsageReporter:
         elif not claim(self.app.name):
             return
         self._reported = True
-        with self._lock:  # two that are forced side by side
+        with self._lock:  # two threads may call with `force`
             if self._run.is_new:
-                import atexit  # noqa: PLC0415 -- nothing is registered where nothing is reported
+                import atexit  # noqa: PLC0415 -- only where a report is made
 
                 atexit.register(self._run.end)
             self._run.add(job)
 
     def _is_picked(self, gate: Gate) -> bool:
-        """Tell, once the mark is set, whether this process reports: others may have been forked before it was."""
+        """Tell whether this process may report, as opposed to a sibling that was forked before the mark was set."""
         return (self._born == self._process and not self._forked) or elect(gate.directory, self._born)
 
     def _may_leave(self, gate: Gate) -> bool:
-        """Give the notice, and tell whether this run's reports may leave."""
+        """Give the notice if it is due, and tell whether this run's reports may be sent."""
         self._gave_notice = not give_notice(gate, self._logger) or self._gave_notice
         return not self._gave_notice or self._notice != BEFORE_SEND
 
@@ -174,16 +191,20 @@ class UsageReporter:
         return known
 
     def _drop(self, problems: list[str], *, strict: bool) -> None:
-        """Count what was dropped. Raises ValueError if strict."""
+        """Count what was dropped, or raise ValueError if strict."""
         if problems and strict:
             message = f"usage of {self.app.name}: {'; '.join(problems)}"
             raise ValueError(message)
         self._dropped += len(problems)
 
     def set_runtime(self, /, **declared: object) -> None:
-        """Say what the run has done so far, for its heartbeats: facts declared with on="heartbeat".
+        """Set facts for the next heartbeats: what the run has done so far.
 
-        Raises ValueError if strict, nothing otherwise.
+        Args:
+            declared: Values of facts that are declared with `on="heartbeat"`, by key.
+
+        Raises:
+            ValueError: A value is not declared, and the reporter is strict.
         """
         strict = self._strict or self.app.name in captured
         admitted, problems = admit(self.app, declared, on="heartbeat")
@@ -194,22 +215,27 @@ class UsageReporter:
 
     @property
     def dropped(self) -> int:
-        """How many values were dropped, or leave as `other`, because they are not declared so."""
+        """How many values were dropped or leave as `other`, since their facts do not allow them."""
         return self._dropped + self._run.misfits
 
     def flush(self, timeout: float = 5.0) -> bool:
-        """Send now what waits, what earlier runs left included, and wait for at most so many seconds.
+        """Send all waiting reports now, also those that earlier runs left, ignoring back-off.
 
-        Returns whether every report of this process has its line and was taken, refused for good, or is not to be sent.
+        Args:
+            timeout: Seconds to wait at most.
+
+        Returns:
+            Whether each report of this process has its line, and was accepted, permanently rejected, or must not be
+            sent.
         """
         try:
             return self._process != os.getpid() or self._run.flush(timeout)
-        except Exception as error:  # noqa: BLE001 -- the host must not notice, whatever it is
+        except Exception as error:  # noqa: BLE001 -- the host must not notice any failure
             self._failed(error)
             return False
 
     def close(self) -> None:
-        """End the heartbeats, and wait until the line is in the local file, for at most 0.25 s; not for the network."""
+        """Stop the heartbeats, and wait at most 0.25 s until the line is in the local file; never for the network."""
         if self._process == os.getpid():
             self._run.close()
 
@@ -218,7 +244,7 @@ class UsageReporter:
         return self
 
     def __exit__(self, *_: object) -> None:
-        """Close it."""
+        """Call `close`."""
         self.close()
 
     def _failed(self, error: Exception) -> None:
@@ -229,17 +255,17 @@ class UsageReporter:
             return
         try:
             self._logger.debug(message, detail)
-        except Exception:  # noqa: BLE001 -- a handler or filter of the host's that raises costs its own record alone
+        except Exception:  # noqa: BLE001 -- a handler or filter of the host may raise anything
             return
 
 
 def _note_forks(reporter: UsageReporter) -> None:
-    """Have the reporter know of each fork, for as long as it lives: a hook at forks can't be taken back."""
+    """Record each fork in the reporter. Python can't unregister the hook, so it does not keep the reporter alive."""
     alive = weakref.ref(reporter)
 
     def note() -> None:
         if (found := alive()) is not None:
-            found._forked = True  # noqa: SLF001 -- its own
+            found._forked = True  # noqa: SLF001 -- same module
 
     if hasattr(os, "register_at_fork"):
         os.register_at_fork(after_in_parent=note)
