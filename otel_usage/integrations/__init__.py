@@ -1,1 +1,1 @@
-"""Projects that report by `otel_usage`: what each may report, one import-light module a project."""
+"""Projects that report through `otel_usage`: for each an import-light module that declares its facts."""

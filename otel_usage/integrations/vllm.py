@@ -1,6 +1,6 @@
-"""What vLLM may report: the facts of its own usage statistics, under their keys and in their order.
+"""The app `vllm`: the facts of vLLM's own usage statistics, with their keys and in their order.
 
-Importing this loads nothing of vLLM: the command line and the generators read it where vLLM is not installed.
+It does not import vLLM, since the command line and the generators use it where vLLM is not installed.
 """
 
 from __future__ import annotations
@@ -34,12 +34,12 @@ PLUGINS, PLUGIN = "VLLM_PLUGINS", "otel_usage"
 
 
 def version() -> str | None:
-    """Return the version of the vLLM that is loaded, else of the one installed, else None."""
+    """Return the version of the vLLM that is imported, else of the one that is installed; None if there is none."""
     loaded = getattr(sys.modules.get("vllm"), "__version__", None)
     if isinstance(loaded, str):
         return loaded
     from contextlib import suppress  # noqa: PLC0415 -- loaded by importlib.metadata anyway
-    from importlib import metadata  # noqa: PLC0415 -- 30 ms that a host with vLLM loaded need not pay
+    from importlib import metadata  # noqa: PLC0415 -- 30 ms, only where vLLM is not imported
 
     for distribution in DISTRIBUTIONS:
         with suppress(metadata.PackageNotFoundError):
@@ -112,13 +112,17 @@ FACTS = (
 
 
 class Engine(App):
-    """vLLM as an app, whose reports depend on its loading a plugin."""
+    """The app of vLLM. It reports only if vLLM loads our plugin."""
 
     __slots__ = ()
     _tested_patterns = (*App._tested_patterns, LAYERS)  # noqa: SLF001 -- its base's
 
     def warnings(self, environ: Mapping[str, str]) -> list[str]:
-        """Warn where the plugin is not loaded: vLLM's own reporter knows just a part of the opt-outs."""
+        """Return a warning if vLLM does not load our plugin: vLLM's own reporter then runs, and knows fewer opt-outs.
+
+        Args:
+            environ: The environment variables.
+        """
         named = environ.get(PLUGINS)
         if named is None or PLUGIN in named.split(","):
             return []

@@ -1,4 +1,4 @@
-"""The facts of one configuration of vLLM, as vLLM's own code for usage states them."""
+"""The facts of one vLLM configuration, from vLLM's own code for usage statistics."""
 
 from __future__ import annotations
 
@@ -11,10 +11,19 @@ if TYPE_CHECKING:
 
 
 def facts_of(config: object, context: object, told: ContextVar[list[dict[str, Any]] | None]) -> dict[str, Any] | None:
-    """Return what vLLM's reporter would say of a configuration; None where vLLM itself was told to say nothing.
+    """Return what vLLM's own reporter would report about a configuration.
 
-    told: the list that the reporter, which is replaced, appends the arguments of its call to.
-    Raises what vLLM's code raises where it has changed too much.
+    Args:
+        config: The VllmConfig.
+        context: vLLM's UsageContext.
+        told: While it holds a list, the plugin's replacement of vLLM's reporter appends the arguments of each call to
+            that list, and reports nothing.
+
+    Returns:
+        The facts by key; None if vLLM itself would not report.
+
+    Raises:
+        Exception: Anything that vLLM's code raises, for instance if it has changed too much.
     """
     from vllm.v1.utils import report_usage_stats  # noqa: PLC0415 -- only where vLLM is
 
@@ -32,7 +41,7 @@ def facts_of(config: object, context: object, told: ContextVar[list[dict[str, An
         "model_architecture": calls[0]["model_architecture"],
         **(calls[0].get("extra_kvs") or {}),
     }
-    found: dict[str, Any] = json.loads(json.dumps(facts))  # an enum, say, becomes the string that vLLM sends
+    found: dict[str, Any] = json.loads(json.dumps(facts))  # as vLLM sends it: an enum, for instance, becomes a string
     return found
 
 
@@ -44,12 +53,13 @@ def _variables() -> str:
 
 
 def _devices() -> dict[str, Any]:
-    """Return what vLLM knows of its devices; a None keeps the detectors from finding what vLLM does not use.
+    """Return the facts about devices that vLLM knows. A None prevents the detectors from reporting unused devices.
 
-    Only ROCm's are left to them. A GPU's memory is what vLLM's platform is told by the driver, a little more than what
-    its worker reports, which torch would have to make a context for; the first process must not have one.
+    Only for ROCm the detectors find the GPUs. The memory of a GPU is the driver's figure, which is slightly more than
+    the one that vLLM's worker reports. That one comes from torch, which would make a GPU context for it, and the first
+    process must not have one.
     """
-    import torch  # noqa: PLC0415 -- vLLM's; it is loaded where vLLM is
+    import torch  # noqa: PLC0415 -- vLLM has imported it
     from vllm.platforms import current_platform as platform  # noqa: PLC0415 -- only where vLLM is
 
     runtimes = {
@@ -67,9 +77,9 @@ def _devices() -> dict[str, Any]:
 
 
 def _tpus() -> dict[str, Any]:
-    """Return what vLLM's reporter asks of tpu_inference, which makes the TPU platform."""
+    """Return what vLLM's own reporter gets from tpu_inference, the package with vLLM's TPU platform."""
     from vllm.usage.usage_lib import UsageMessage  # noqa: PLC0415 -- only where vLLM is
 
     message = UsageMessage()
-    message._report_tpu_inference_usage()  # noqa: SLF001 -- it catches what goes wrong
+    message._report_tpu_inference_usage()  # noqa: SLF001 -- it catches its exceptions
     return {key: vars(message)[key] for key in ("cuda_runtime", "gpu_count", "gpu_type", "gpu_memory_per_device")}

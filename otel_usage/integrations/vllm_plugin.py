@@ -1,9 +1,9 @@
-"""The plugin by which an unmodified vLLM reports through otel_usage; vLLM calls `register` in each of its processes.
+"""The vLLM plugin: an unmodified vLLM reports through otel_usage. vLLM calls `register` in each of its processes.
 
-The first process reports when it is about to run an engine: it alone knows how that was started, whatever the platform
-and the number of engines and workers. vLLM's own reporter, which its workers call, is silent then. Where anything here
-fails, vLLM's own reporter takes over, but only while the mode is `on` and the project is a destination: a failure of
-ours must not send more than the user allows.
+The first process reports, right before it runs an engine. On every platform, with any number of engines and workers,
+only this process knows how the engine was started. vLLM's own reporter, which its workers call, then does nothing. If
+the plugin fails, vLLM's own reporter runs instead, but only if the mode is `on` and the project is a destination: a
+failure of ours must not send more than the user allows.
 """
 
 from __future__ import annotations
@@ -34,26 +34,26 @@ NAME = "vllm"
 LOGGER = logging.getLogger("vllm.otel_usage")
 EXTERNAL_LAUNCHER = "external_launcher"
 OPT_OUT = "VLLM_NO_USAGE_STATS"
-# Besides `report_usage`, what vLLM's own reporter calls for as long as the engine runs.
+# The methods of vLLM's own reporter that run repeatedly while the engine runs, besides `report_usage`.
 REPEATED = ("_write_to_file", "_send_to_server")
 
-# What vLLM's own function for usage says of a configuration, while it is asked here.
+# While it holds a list, calls of vLLM's own reporter are appended to it instead of reported; see facts_of.
 _told: ContextVar[list[dict[str, Any]] | None] = ContextVar("told", default=None)
-# The configurations that were made here, each with what it was made from.
+# The configurations that this process has made, each with the arguments it was made from.
 _made: list[tuple[weakref.ref[Any], dict[str, Any]]] = []
-# The marks that are hidden from vLLM at present; they count for every thread.
+# The marks that are hidden from vLLM at the moment. For our own checks they still count, in every thread.
 _hidden: list[str] = []
 
 
 def _harmless(function: Callable[..., None]) -> Callable[..., None]:
-    """Have a function never raise: vLLM does not catch what a plugin raises."""
+    """Decorate a function so that it raises nothing: vLLM does not catch the exceptions of a plugin."""
 
     @functools.wraps(function)
-    def harmless(*args: Any) -> None:  # noqa: ANN401 -- whatever the function takes
+    def harmless(*args: Any) -> None:  # noqa: ANN401 -- the arguments of any function
         try:
             function(*args)
-        except Exception as error:  # noqa: BLE001 -- the engine must not notice, whatever it is
-            with suppress(Exception):  # a handler of the host's may raise, too
+        except Exception as error:  # noqa: BLE001 -- the engine must not notice any failure
+            with suppress(Exception):  # a log handler of the host may raise, too
                 LOGGER.debug("otel_usage failed: %s: %s", type(error).__name__, error)
 
     return harmless
@@ -61,14 +61,14 @@ def _harmless(function: Callable[..., None]) -> Callable[..., None]:
 
 @_harmless
 def register() -> None:
-    """Take vLLM's usage reports over, in this process; called again it does nothing. Never raises."""
+    """Replace vLLM's usage reports in this process. Another call does nothing. No Exception is raised."""
     usage: Any = sys.modules.get("vllm.usage.usage_lib")
     if not _is_guarded(usage):
         return
     replaced = [(usage, "set_runtime_usage_data", _runtime(usage.set_runtime_usage_data))]
     arguments = sys.modules.get("vllm.engine.arg_utils")
-    if arguments is not None:  # no worker makes configurations
-        from vllm.v1.executor.abstract import Executor  # noqa: PLC0415 -- loaded where configurations are made
+    if arguments is not None:  # workers don't load it, since they make no configurations
+        from vllm.v1.executor.abstract import Executor  # noqa: PLC0415 -- vLLM has loaded it here
 
         make = arguments.EngineArgs.create_engine_config
         replaced += [
@@ -79,11 +79,11 @@ def register() -> None:
         setattr(place, name, function)
 
 
-def _is_guarded(usage: Any) -> bool:  # noqa: ANN401 -- vLLM's module, None where it is not loaded
-    """Have vLLM's own reporter do nothing that the user does not allow; tell whether there is more to replace.
+def _is_guarded(usage: Any) -> bool:  # noqa: ANN401 -- vLLM's module; None if it is not loaded
+    """Guard vLLM's own reporter, so that it runs only if the user allows it. Tell whether more is to be replaced.
 
-    A process that only inspects a model's class has not loaded it, and must not load it for this. Where it can't be
-    replaced, it is turned off by its own opt-out.
+    A process that only inspects the class of a model has not loaded the reporter, and must not load it for this. If it
+    can't be guarded, vLLM's own opt-out turns it off, unless it may run.
     """
     try:
         message = usage.UsageMessage
@@ -103,7 +103,7 @@ def _is_guarded(usage: Any) -> bool:  # noqa: ANN401 -- vLLM's module, None wher
 
 
 def _own_reporter(report_usage: Callable[..., None]) -> Callable[..., None]:
-    """Return vLLM's own reporter, which while it is asked here tells what it would report, and else is guarded."""
+    """Return the guarded reporter of vLLM. While `_told` holds a list, it only appends its arguments to it."""
     guarded = _guarded(report_usage)
 
     @functools.wraps(report_usage)
@@ -118,7 +118,7 @@ def _own_reporter(report_usage: Callable[..., None]) -> Callable[..., None]:
 
 
 def _guarded(function: Callable[..., None]) -> Callable[..., None]:
-    """Return a function of vLLM's own reporter that does nothing where that must not run."""
+    """Return a function of vLLM's own reporter that does nothing if the reporter may not run."""
 
     @functools.wraps(function)
     def wrapper(*args: Any, **named: Any) -> None:  # noqa: ANN401 -- as vLLM's
@@ -129,25 +129,25 @@ def _guarded(function: Callable[..., None]) -> Callable[..., None]:
 
 
 def _may_run() -> bool:
-    """Tell whether vLLM's own reporter may run: this deployment has no report, and the user lets one go to the project.
+    """Tell whether vLLM's own reporter may run: we have not reported, and the user allows reports to the project.
 
-    A mark counts whatever it says: it may come from another machine. What can't be decided is a no.
+    Any mark counts here, valid or not, since it may come from another machine. False if it can't be decided.
     """
     try:
         if _hidden or os.environ.get(variable(NAME)):
             return False
-        from otel_usage.integrations.vllm import APP  # noqa: PLC0415 -- no worker of a reported deployment needs it
+        from otel_usage.integrations.vllm import APP  # noqa: PLC0415 -- workers of a run that has reported do not need it
 
         now = time.time()
         gate = Gate(APP, resolve(APP, endpoint=APP.endpoint))
         to_project = any(destination.kind == "project" for destination in gate.destinations)
         return to_project and gate.decide().mode == ON and since(NAME) < now
-    except Exception:  # noqa: BLE001 -- whatever it is, a failure of ours must not send more than the user allows
+    except Exception:  # noqa: BLE001 -- no failure of ours may send more than the user allows
         return False
 
 
 def _configuration(create_engine_config: Callable[..., Any]) -> Callable[..., Any]:
-    """Return vLLM's function that makes a configuration, which also remembers what it was made from."""
+    """Wrap the vLLM function that makes a configuration: remember the arguments it was made from."""
     signature = inspect.signature(create_engine_config)
 
     @_harmless
@@ -167,9 +167,9 @@ def _configuration(create_engine_config: Callable[..., Any]) -> Callable[..., An
 
 @contextmanager
 def _without_mark() -> Iterator[None]:
-    """Hide the mark of the run for a while: vLLM warns of variables that begin with VLLM_ and are not its own.
+    """Hide the mark of the run from vLLM, which warns of unknown variables that begin with VLLM_.
 
-    With --fail-on-environ-validation it refuses to start.
+    With --fail-on-environ-validation it even refuses to start.
     """
     found = os.environ.get(variable(NAME))
     if found is None:
@@ -185,7 +185,7 @@ def _without_mark() -> Iterator[None]:
 
 
 def _start(get_class: Callable[[Any], Any]) -> Callable[[Any], Any]:
-    """Return vLLM's function that is asked for the executor of an engine to be run, which also reports that run."""
+    """Wrap the vLLM function that returns the executor class for an engine: also report that engine's run."""
 
     @functools.wraps(get_class)
     def wrapper(vllm_config: Any) -> Any:  # noqa: ANN401 -- as vLLM's
@@ -198,9 +198,9 @@ def _start(get_class: Callable[[Any], Any]) -> Callable[[Any], Any]:
 
 @_harmless
 def _report(config: object) -> None:
-    """Report a configuration that is about to be run, if it is the first of a deployment that has not reported."""
+    """Report the configuration of an engine that is about to run, unless this run has reported already."""
     arguments = next((arguments for made, arguments in _made if made() is config), None)
-    if arguments is None or _hidden or is_marked(NAME):  # vLLM asks while it makes a configuration, too
+    if arguments is None or _hidden or is_marked(NAME):  # hidden: vLLM is making a configuration
         return
     if decide(NAME).mode == OFF:
         forget_waiting(_reporter().app)
@@ -208,7 +208,7 @@ def _report(config: object) -> None:
     if arguments.get("headless") or not _is_first(config):
         mark(NAME)
         return
-    from otel_usage.integrations.vllm_config import facts_of  # noqa: PLC0415 -- once a deployment
+    from otel_usage.integrations.vllm_config import facts_of  # noqa: PLC0415 -- only where a report is made
 
     context = arguments.get("usage_context")
     if (facts := facts_of(config, context, _told)) is not None:
@@ -216,14 +216,14 @@ def _report(config: object) -> None:
 
 
 def _is_first(config: Any) -> bool:  # noqa: ANN401 -- a VllmConfig
-    """Tell whether this is the first of the processes that are started side by side as one deployment."""
+    """Tell whether this is the first of the processes that were started in parallel as one deployment."""
     parallel = config.parallel_config
     launched = parallel.distributed_executor_backend == EXTERNAL_LAUNCHER and os.environ.get("RANK", "0") != "0"
     return parallel.data_parallel_rank == 0 and parallel.node_rank == 0 and not launched
 
 
 def _runtime(set_runtime_usage_data: Callable[..., None]) -> Callable[..., None]:
-    """Return vLLM's function for runtime data, which also feeds the heartbeats of otel_usage."""
+    """Wrap the vLLM function that sets runtime data: also set it for our heartbeats."""
 
     @_harmless
     def feed(key: str, value: object) -> None:
@@ -239,6 +239,6 @@ def _runtime(set_runtime_usage_data: Callable[..., None]) -> Callable[..., None]
 
 @functools.cache
 def _reporter() -> UsageReporter:
-    from otel_usage.integrations.vllm import APP  # noqa: PLC0415 -- no worker needs the table
+    from otel_usage.integrations.vllm import APP  # noqa: PLC0415 -- workers do not need the facts
 
     return UsageReporter(APP, logger=LOGGER)

@@ -1,7 +1,7 @@
-"""The closed sets of vLLM's facts: names that vLLM itself publishes, so that a private one leaves as `other`.
+"""The closed value sets of vLLM's facts: names that vLLM itself publishes. A private name leaves as `other`.
 
-Read in vLLM 0.32.0 (20 October 2026) and 0.33.0 (1 November 2026), and the union of both: a name stays here when a
-release drops it, since earlier ones are still in use. Each comment names the file of vLLM that the set mirrors.
+They are the union of vLLM 0.32.0 (20 October 2026) and 0.33.0 (1 November 2026). A name stays when a release drops it,
+since earlier releases are still in use. The comment on each set names its source file in vLLM.
 """
 
 from __future__ import annotations
@@ -77,7 +77,7 @@ SEQUENCE_CLASSIFICATION = (
 )  # fmt: skip
 
 # vLLM's main branch of 2026, tests/models/registry.py, _AUTOMATIC_CONVERTED_MODELS:
-# classifiers that vLLM makes of another model, and reports by the checkpoint's name, which its registry lacks.
+# classifiers that vLLM converts from another model. It reports the checkpoint's class name, which its registry lacks.
 CONVERTED = (
     "GemmaForSequenceClassification", "LlamaForSequenceClassification", "Qwen2ForSequenceClassification",
     "Qwen3ForSequenceClassification", "Qwen3ForTokenClassification", "Qwen3VLForSequenceClassification",
@@ -148,7 +148,7 @@ SPECULATIVE_DECODING = (
 )  # fmt: skip
 
 # vLLM 0.32.0 and 0.33.0, vllm/model_executor/models/registry.py, _TRANSFORMERS_SUPPORTED_MODELS:
-# served by the Transformers backend, so reported inside its parentheses.
+# the Transformers backend runs them, and vLLM reports them in parentheses after the backend's name.
 TRANSFORMERS_SUPPORTED = (
     "ArceeForCausalLM", "CwmForCausalLM", "Emu3ForConditionalGeneration", "FlexOlmoForCausalLM", "GlmForCausalLM",
     "GPTBigCodeForCausalLM", "GPTNeoXForCausalLM", "HunYuanDenseV1ForCausalLM", "HunYuanMoEV1ForCausalLM",
@@ -159,7 +159,7 @@ TRANSFORMERS_SUPPORTED = (
 )  # fmt: skip
 
 # vLLM 0.32.0 and 0.33.0, vllm/model_executor/models/registry.py, _TRANSFORMERS_BACKEND_MODELS:
-# the names before the parentheses.
+# the backend's names, before the parentheses.
 TRANSFORMERS_BACKEND = (
     "TransformersEmbeddingModel", "TransformersForCausalLM", "TransformersForMTP",
     "TransformersForSequenceClassification", "TransformersMoEEmbeddingModel", "TransformersMoEForCausalLM",
@@ -169,7 +169,7 @@ TRANSFORMERS_BACKEND = (
 )  # fmt: skip
 
 # vLLM 0.32.0 and 0.33.0, vllm/model_executor/models/registry.py, _PREVIOUSLY_SUPPORTED_MODELS:
-# not in 0.32 any more; older releases and the Transformers backend run them.
+# no longer in 0.32; older releases and the Transformers backend run them.
 PREVIOUSLY_SUPPORTED = (
     "AquilaForCausalLM", "AquilaModel", "ArcticForCausalLM", "AyaVisionForConditionalGeneration", "BaiChuanForCausalLM",
     "BaichuanForCausalLM", "BambaForCausalLM", "ChameleonForConditionalGeneration", "Cheers",
@@ -187,13 +187,13 @@ PREVIOUSLY_SUPPORTED = (
 )  # fmt: skip
 
 # vLLM 0.32.0 and 0.33.0, vllm/model_executor/models/registry.py, _OOT_SUPPORTED_MODELS:
-# public plugins that vLLM names.
+# models of public plugins that vLLM lists.
 OUT_OF_TREE = (
     "BartForConditionalGeneration", "BartModel", "Florence2ForConditionalGeneration", "MBartForConditionalGeneration",
     "Nemotron3_5AsrForRNNT",
 )  # fmt: skip
 
-# What vLLM reports as model_architecture; a name in two of its lists stands in the first one above.
+# What vLLM reports as model_architecture. A name in several lists of vLLM is only in the first one above.
 MODEL_ARCHITECTURES = (
     *TEXT_GENERATION, *EMBEDDING, *LATE_INTERACTION, *REWARD, *TOKEN_CLASSIFICATION, *SEQUENCE_CLASSIFICATION,
     *CONVERTED, *MULTIMODAL, *SPECULATIVE_DECODING, *TRANSFORMERS_SUPPORTED, *TRANSFORMERS_BACKEND,
@@ -232,7 +232,7 @@ ALL2ALL_BACKENDS = (
 )  # fmt: skip
 
 # vLLM 0.32.0 and 0.33.0, vllm/distributed/kv_transfer/kv_connector/factory.py, the registered names;
-# others come from modules of the operator's.
+# the operator's own modules may add others.
 KV_CONNECTORS = (
     "ExampleConnector", "ExampleHiddenStatesConnector", "LMCacheConnectorV1", "LMCacheMPConnector", "NixlConnector",
     "NixlPullConnector", "NixlPushConnector", "MultiConnector", "HiSparseConnector", "MoRIIOConnector",
