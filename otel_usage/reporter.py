@@ -121,7 +121,7 @@ class UsageReporter:
             more: More facts, as keyword arguments.
 
         Raises:
-            ValueError: A value is not declared, and the reporter is strict. Nothing else is raised.
+            ValueError: A value is not declared, and the reporter is strict. One that is not strict raises nothing.
         """
         caller = threading.get_ident()
         if caller in self._inside:  # called by a handler of the adopter's logger: this would recurse without end
