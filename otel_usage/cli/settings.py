@@ -8,9 +8,10 @@ import time
 from otel_usage.consent import LOCAL, MODE_FILE, OFF, ON, OPT_OUT_FILE
 from otel_usage.delivery import log, outbox
 from otel_usage.delivery.local_file import FILE
-from otel_usage.system.directory import CREATE, READ, SAFELY, Directory
+from otel_usage.system.directory import CREATE, READ, Directory
 from otel_usage.system.file_names import DRAFT
 from otel_usage.system.private_files import OLD, replace, write_whole
+from otel_usage.system.trusted_path import SAFELY
 
 MARK = "written by otel-usage off; otel-usage on removes it\n"
 

@@ -18,9 +18,10 @@ import os
 import stat
 import time
 
-from otel_usage.system.directory import CREATE, RELATIVE, SAFELY, Directory
+from otel_usage.system.directory import CREATE, RELATIVE, Directory
 from otel_usage.system.file_names import ASIDE, draft_name, entry_name, entry_parts, is_outbox_file, plain
 from otel_usage.system.private_files import try_lock, write_whole
+from otel_usage.system.trusted_path import SAFELY
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -1,11 +1,7 @@
 """A directory of ours, held open, so that no symbolic link of another user redirects what we write or remove.
 
-"Ours" means that it belongs to the effective user id. A path is opened one component at a time, from the root. A
-symbolic link in it is followed only if the link and the directory that contains it belong to us or to root; its target
-is opened in the same way. The directory at the end must be ours. Its files are then opened relative to its descriptor,
-so renaming a component of the path later changes nothing.
-
-A system without such relative calls (Windows) opens files by their paths.
+"Ours" means that it belongs to the effective user id. Its files are opened relative to its descriptor, so renaming a
+component of the path later changes nothing. A system without such relative calls (Windows) opens files by their paths.
 """
 
 from __future__ import annotations
@@ -14,6 +10,8 @@ import errno
 import os
 import stat
 
+from otel_usage.system.trusted_path import LIST, SAFELY, enter, open_owned, owned
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from contextlib import AbstractContextManager
@@ -21,23 +19,12 @@ if TYPE_CHECKING:
     from typing_extensions import Self
 
 
-def _flag(name: str) -> int:
-    """Return a flag of `os.open`, or 0 on a system that does not have it."""
-    return int(getattr(os, name, 0))
-
-
 RELATIVE = {os.open, os.stat, os.mkdir, os.rename, os.unlink, os.readlink} <= os.supports_dir_fd and hasattr(
     os, "O_DIRECTORY"
 )
-SAFELY = _flag("O_CLOEXEC") | _flag("O_NOFOLLOW") | _flag("O_NONBLOCK") | _flag("O_BINARY")
 READ = os.O_RDONLY | SAFELY
 APPEND = os.O_RDWR | os.O_APPEND | os.O_CREAT | SAFELY
 CREATE = os.O_RDWR | os.O_CREAT | os.O_EXCL | SAFELY
-LIST = os.O_RDONLY | _flag("O_DIRECTORY") | SAFELY
-# Opening a directory only to go through it needs no right to list it, on systems with one of these flags.
-PASS = LIST | (_flag("O_PATH") or _flag("O_SEARCH"))
-MOST_LINKS = 40
-ROOT = 0
 
 
 class Directory:
@@ -68,7 +55,7 @@ class Directory:
             if not RELATIVE:
                 _make_by_path(path, create=create)
                 return cls(path, None)
-            return cls(path, _walk(path, create=create))
+            return cls(path, open_owned(path, create=create))
 
     def folder(self, name: str, *, create: bool = False) -> Directory:
         """Open a directory inside of this one. It must be ours; a symbolic link is not followed.
@@ -85,7 +72,7 @@ class Directory:
             if self._descriptor is None:
                 _make_by_path(path, create=create)
                 return Directory(path, None)
-            return Directory(path, _owned(_enter(self._descriptor, name, create=create)))
+            return Directory(path, owned(enter(self._descriptor, name, create=create)))
 
     def open_file(self, name: str, flags: int) -> int:
         """Open a file. A file that is opened for writing gets mode 0600.
@@ -179,94 +166,6 @@ def _make_by_path(path: str, *, create: bool) -> None:
         os.makedirs(path, 0o700, exist_ok=True)
     if not stat.S_ISDIR(os.stat(path).st_mode):
         raise NotADirectoryError(errno.ENOTDIR, "not a directory")
-
-
-def _walk(path: str, *, create: bool) -> int:
-    """Open a directory of ours component by component, from the root or the current directory."""
-    ahead = path.split("/")[::-1]
-    links = 0
-    here = os.open("/" if path.startswith("/") else ".", PASS)
-    try:
-        while ahead:
-            name = ahead.pop()
-            if name in ("", "."):
-                continue
-            try:
-                found = _enter(here, name, create=create)
-            except OSError:
-                target = _trusted_link(here, name)
-                if target is None:
-                    raise
-                links += 1
-                if links > MOST_LINKS:
-                    raise OSError(errno.ELOOP, "too many links on the way") from None
-                ahead += target.split("/")[::-1]
-                if not target.startswith("/"):
-                    continue
-                found = os.open("/", PASS)
-            passed, here = here, found
-            os.close(passed)
-    except BaseException:
-        os.close(here)
-        raise
-    return _owned(here)
-
-
-def _enter(parent: int, name: str, *, create: bool) -> int:
-    """Open a directory in `parent` without following a link; create it if asked to and `parent` is ours."""
-    try:
-        return os.open(name, PASS, dir_fd=parent)
-    except FileNotFoundError:
-        if not create:
-            raise
-    _check_owner(parent)
-    _make(parent, name)
-    return _owned(os.open(name, PASS, dir_fd=parent))
-
-
-def _make(parent: int, name: str) -> None:
-    try:
-        os.mkdir(name, 0o700, dir_fd=parent)
-    except FileExistsError:  # another process has just created it
-        return
-    if os.stat(name, dir_fd=parent, follow_symlinks=False).st_mode & 0o700 != 0o700:  # noqa: PLR2004 -- the mode two lines above
-        os.rmdir(name, dir_fd=parent)  # no program could use it
-        raise PermissionError(errno.EACCES, "the umask removes our own rights to a new directory")
-
-
-def _trusted_link(parent: int, name: str) -> str | None:
-    """Return the target of a symbolic link of ours or root's; None if there is none, or it has just been removed."""
-    try:
-        before = os.stat(name, dir_fd=parent, follow_symlinks=False)
-        if not stat.S_ISLNK(before.st_mode):
-            return None
-        target = os.readlink(name, dir_fd=parent)
-        after = os.stat(name, dir_fd=parent, follow_symlinks=False)
-    except FileNotFoundError:
-        return None
-    if before.st_uid not in (ROOT, os.geteuid()):
-        raise PermissionError(errno.EPERM, "a link on the way belongs to another user")
-    # The owner of the directory could move another link of root to this name, with another target.
-    if os.fstat(parent).st_uid not in (ROOT, os.geteuid()):
-        raise PermissionError(errno.EPERM, "a link on the way is in another user's directory")
-    if (before.st_dev, before.st_ino, before.st_ctime_ns) != (after.st_dev, after.st_ino, after.st_ctime_ns):
-        raise PermissionError(errno.EPERM, "a link on the way is being replaced")
-    return target
-
-
-def _owned(directory: int) -> int:
-    """Return a descriptor if its directory is ours; otherwise close it and raise PermissionError."""
-    try:
-        _check_owner(directory)
-    except BaseException:
-        os.close(directory)
-        raise
-    return directory
-
-
-def _check_owner(directory: int) -> None:
-    if os.fstat(directory).st_uid != os.geteuid():
-        raise PermissionError(errno.EPERM, "the directory belongs to another user")
 
 
 def _check_own(descriptor: int, *, writing: bool) -> None:

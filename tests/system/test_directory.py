@@ -15,7 +15,7 @@ from otel_usage.cli.settings import forget, set_mode
 from otel_usage.delivery import outbox
 from otel_usage.delivery.outbox import put
 from otel_usage.run.marker import elect
-from otel_usage.system import directory
+from otel_usage.system import directory, trusted_path
 from otel_usage.system.directory import APPEND, CREATE, READ, Directory
 from otel_usage.system.private_files import append_line
 
@@ -410,7 +410,7 @@ def test_where_directories_can_not_be_held_open_paths_do(tmp_path, monkeypatch, 
 
 def test_a_system_that_can_not_open_a_directory_to_pass_alone_lists_it(tmp_path, monkeypatch):
     """As macOS, where O_PATH is not known; links are followed and refused all the same."""
-    monkeypatch.setattr(directory, "PASS", directory.LIST)
+    monkeypatch.setattr(trusted_path, "PASS", trusted_path.LIST)
     (tmp_path / "link").symlink_to("place")
     (tmp_path / "place").mkdir()
     append_line(str(tmp_path / "link" / "config" / "usage_stats.json"), "one")
