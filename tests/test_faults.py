@@ -15,13 +15,13 @@ from otel_usage.system.private_files import read_lines
 FAULTS = """
 import errno, os, shutil, sys, threading
 import otel_usage.system.directory, otel_usage.system.trusted_path, otel_usage.system.private_files
-import otel_usage.delivery.outbox
+import otel_usage.delivery.outbox, otel_usage.delivery.outbox_files
 from otel_usage import UsageReporter
 CALLS = ("open", "write", "fstat", "mkdir", "stat", "lseek", "read", "replace", "unlink", "listdir", "close")
 ERRORS = ("ENOSPC", "EDQUOT", "EIO", "EROFS", "EACCES", "EPERM", "EMFILE", "ENFILE", "ESTALE", "EINTR", "EAGAIN", "ENOLCK",
           "ELOOP", "ENOMEM", "EFBIG")
 FILES = (otel_usage.system.directory.__file__, otel_usage.system.trusted_path.__file__,
-         otel_usage.system.private_files.__file__, otel_usage.delivery.outbox.__file__)
+         otel_usage.system.private_files.__file__, otel_usage.delivery.outbox.__file__, otel_usage.delivery.outbox_files.__file__)
 fault = [None, 0]
 raised = set()
 def failing(name):

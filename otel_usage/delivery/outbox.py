@@ -15,24 +15,18 @@ from __future__ import annotations
 
 import errno
 import os
-import stat
 import time
 
-from otel_usage.system.directory import CREATE, RELATIVE, Directory
-from otel_usage.system.file_names import ASIDE, draft_name, entry_name, entry_parts, is_outbox_file, plain
+from otel_usage.delivery.outbox_files import DIRECTORY, LARGEST, claimable_entries, evicted, open_folder
+from otel_usage.system.directory import CREATE, Directory
+from otel_usage.system.file_names import ASIDE, draft_name, entry_name, entry_parts, is_outbox_file
 from otel_usage.system.private_files import try_lock, write_whole
 from otel_usage.system.trusted_path import SAFELY
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Mapping
 
-DIRECTORY = "usage_outbox"
-MOST_ENTRIES = 64
-MOST_BYTES = 2**20
-LARGEST = 64 * 1024
-PRIVATE = 0o600
-OLDEST = 30 * 24 * 3600.0
 LEASE = 60.0
 NANO = 10**9
 
@@ -107,9 +101,9 @@ def put(directory: str, values: Mapping[str, object], *, collected: int, kind: s
     data = json.dumps(values).encode("ascii")
     if len(data) > LARGEST:
         raise OSError(errno.ENOSPC, "the entry does not fit: it is larger than 64 KiB")
-    folder = _open_folder(directory, create=True)
+    folder = open_folder(directory, create=True)
     try:
-        for name in _evicted(folder, len(data), kind, run):
+        for name in evicted(folder, len(data), kind, run):
             try:
                 folder.unlink(name)
             except FileNotFoundError:  # another process has just sent it
@@ -152,7 +146,7 @@ def claim(directory: str, name: str) -> Entry | None:
     Raises:
         OSError: The outbox can't be opened, or the file can't be read, set aside or deleted.
     """
-    folder = _open_folder(directory)
+    folder = open_folder(directory)
     try:
         file = folder.open_file(name, os.O_RDWR | SAFELY)
     except OSError:
@@ -203,7 +197,7 @@ def _is_free(file: int, found: os.stat_result) -> bool:
 
 def waiting(directory: str) -> list[str]:
     """Return the names of the entries in an app's config directory, oldest first; none if there is no outbox."""
-    return [name for name, _ in _listed(directory)]
+    return [name for name, _ in claimable_entries(directory)]
 
 
 def depth(directory: str) -> tuple[int, int, float | None]:
@@ -213,17 +207,8 @@ def depth(directory: str) -> tuple[int, int, float | None]:
         The number of entries, their size in bytes, and when the oldest one was made, in seconds since the epoch; None
         if there is no entry.
     """
-    entries = _listed(directory)
+    entries = claimable_entries(directory)
     return len(entries), sum(size for _, size in entries), _time(entries[0][0]) / NANO if entries else None
-
-
-def _listed(directory: str) -> list[tuple[str, int]]:
-    """Return the name and size of each entry that can be claimed. Another user's file is left out."""
-    try:
-        with _open_folder(directory) as folder:
-            return [(name, found.st_size) for name, found in _files(folder, entry_parts) if _is_ours(found)]
-    except OSError:
-        return []
 
 
 def clear(directory: str) -> list[str]:
@@ -236,7 +221,7 @@ def clear(directory: str) -> list[str]:
     """
     try:
         os.lstat(os.path.join(directory, DIRECTORY))
-        with _open_folder(directory) as folder:
+        with open_folder(directory) as folder:
             names = sorted(filter(is_outbox_file, folder.names()))
             return [os.path.join(folder.path, name) for name in names if _remove(folder, name)]
     except OSError:
@@ -251,56 +236,6 @@ def _remove(folder: Directory, name: str) -> bool:
     return True
 
 
-def _open_folder(directory: str, *, create: bool = False) -> Directory:
-    """Open the outbox. OSError if it is not a directory of ours, or this system has no `openat` (Windows)."""
-    if not RELATIVE:
-        raise OSError(errno.ENOTSUP, "no files relative to a directory here")
-    with Directory.open(directory, create=create) as parent:
-        return parent.folder(DIRECTORY, create=create)
-
-
-def _files(folder: Directory, is_wanted: Callable[[str], object]) -> Iterator[tuple[str, os.stat_result]]:
-    """Yield the regular files whose names are wanted, in the order of the names."""
-    for name in sorted(filter(is_wanted, folder.names())):
-        try:
-            found = folder.lstat(name)
-        except FileNotFoundError:  # another process has just sent it
-            continue
-        if stat.S_ISREG(found.st_mode):
-            yield name, found
-
-
-def _is_ours(found: os.stat_result) -> bool:
-    """Tell whether `put` may have made a file: ours, one link, at most 64 KiB, readable and writable by its owner."""
-    private = found.st_uid == os.geteuid() and found.st_nlink == 1
-    return private and found.st_size <= LARGEST and stat.S_IMODE(found.st_mode) & PRIVATE == PRIVATE
-
-
 def _time(name: str) -> int:
     parts = entry_parts(name)
     return 0 if parts is None else parts[0]
-
-
-def _evicted(folder: Directory, size: int, kind: str, run: str) -> list[str]:
-    """Return the names of the files to delete before a new entry of so many bytes is written.
-
-    Those are files that are too old, the earlier heartbeat of the same run, and the oldest ones if there are too many
-    or they are too large. Files of other users do not count.
-    """
-    now, gone, kept = time.time(), [], []
-    for name, found in _files(folder, is_outbox_file):
-        if not _is_ours(found):
-            continue
-        parts = entry_parts(name)
-        is_replaced = kind == "heartbeat" and parts is not None and parts[2:] == (kind, plain(run))
-        if is_replaced or now - found.st_mtime > OLDEST:
-            gone.append(name)
-        else:
-            kept.append((name, found.st_size))
-    used = size + sum(size for _, size in kept)
-    for number, (name, freed) in enumerate(kept):
-        if len(kept) - number < MOST_ENTRIES and used <= MOST_BYTES:
-            break
-        gone.append(name)
-        used -= freed
-    return gone

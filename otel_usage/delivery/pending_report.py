@@ -7,6 +7,7 @@ import time
 from otel_usage.consent import config_directory
 from otel_usage.delivery import outbox
 from otel_usage.delivery.gate import NANO
+from otel_usage.delivery.outbox_files import OLDEST
 from otel_usage.delivery.sending import LIMIT, send
 from otel_usage.facts.admission import admit
 from otel_usage.facts.builtin import HEARTBEAT, REPORT
@@ -145,7 +146,7 @@ def _restored(gate: Gate, entry: Entry) -> PendingReport | None:
     """
     to = next((d for d in gate.destinations if d.key == entry.values.get(TO)), None)
     age = time.time() - entry.time / NANO
-    if to is None or age > outbox.OLDEST:
+    if to is None or age > OLDEST:
         return None
     facts, _ = admit(gate.app, {k: v for k, v in entry.values.items() if "." not in k}, on=None)
     if facts.get("log_time") != entry.time or "uuid" not in facts:

@@ -30,7 +30,7 @@ MODULES = tuple(
     f"otel_usage/{name}.py"
     for name in (
         "consent", "facts/admission", "system/directory", "system/trusted_path", "system/file_names", "delivery/outbox",
-        "delivery/pending_report", "run/job", "run/run", "run/marker",
+        "delivery/outbox_files", "delivery/pending_report", "run/job", "run/run", "run/marker",
         "delivery/exporters/local_file", "delivery/exporters/project_sender", "delivery/exporters/http",
         "delivery/exporters/connection",
     )
