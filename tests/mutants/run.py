@@ -31,7 +31,7 @@ MODULES = tuple(
     for name in (
         "consent", "facts/admission", "system/directory", "system/trusted_path", "system/file_names", "delivery/outbox",
         "delivery/outbox_files", "delivery/pending_report", "run/job", "run/run", "run/marker",
-        "delivery/exporters/local_file", "delivery/exporters/project_sender", "delivery/exporters/http",
+        "system/private_files", "delivery/exporters/project_sender", "delivery/exporters/http",
         "delivery/exporters/connection",
     )
 )  # fmt: skip
