@@ -21,10 +21,12 @@ def note(directory: str | None, destination: Destination, outcome: Outcome) -> N
     """Append the outcome of one attempt. Nothing happens if the log can't be written.
 
     Args:
-        directory: The app's config directory.
+        directory: The app's config directory, None where it has none.
         destination: Where the report was sent; its URL is logged without user, password, query and fragment.
         outcome: What to log.
     """
+    if directory is None:
+        return
     import json  # noqa: PLC0415 -- only where something is sent
 
     entry = {
@@ -35,7 +37,7 @@ def note(directory: str | None, destination: Destination, outcome: Outcome) -> N
         "detail": outcome.detail,
     }
     try:
-        append_line(os.path.join(directory or "", FILE), json.dumps(entry), max_bytes=MAX_BYTES)
+        append_line(os.path.join(directory, FILE), json.dumps(entry), max_bytes=MAX_BYTES)
     except (OSError, ValueError):
         return
 

@@ -4,8 +4,9 @@ import pytest
 from myengine_app import APP
 
 from otel_usage.delivery.destination import Destination
+from otel_usage.delivery.exporters.outcome import Outcome
 from otel_usage.delivery.gate import Gate
-from otel_usage.delivery.log import last_delivery
+from otel_usage.delivery.log import last_delivery, note
 from otel_usage.delivery.sending import send
 from otel_usage.facts.report import Report
 
@@ -34,3 +35,11 @@ def test_the_newest_whole_entry_counts(report, home):
         log.write('7\n{"torn": \n')
 
     assert last_delivery(str(home / ".config/myengine"))["detail"] == "connection refused"
+
+
+def test_without_a_directory_nothing_is_logged(tmp_path, monkeypatch):
+    """No file is made in the current directory instead."""
+    monkeypatch.chdir(tmp_path)
+    note(None, HERE, Outcome("accepted", ok=True))
+
+    assert list(tmp_path.rglob("usage*")) == []
