@@ -6,8 +6,9 @@ headers and takes 40 ms to import.
 
 from __future__ import annotations
 
-from otel_usage.delivery.exporters.connection import BROKEN, Connection, ExchangeError, Reply
+from otel_usage.delivery.exporters.connection import Connection, ExchangeError, Reply
 from otel_usage.delivery.exporters.proxy import ProxyError, choose
+from otel_usage.delivery.exporters.reasons import NO_CONNECTION, of_error
 from otel_usage.system.clock import now
 
 TYPE_CHECKING = False
@@ -19,7 +20,6 @@ if TYPE_CHECKING:
 __all__ = ["ExchangeError", "Reply", "post"]
 
 PORTS = {"http": 80, "https": 443}
-LATE = "no answer in time"
 
 
 def post(url: str, body: bytes, headers: Mapping[str, str], *, timeout: float, allowed: Callable[[], bool]) -> Reply:
@@ -49,7 +49,7 @@ def post(url: str, body: bytes, headers: Mapping[str, str], *, timeout: float, a
     except ProxyError as error:
         raise ExchangeError(str(error)) from None
     except OSError as error:
-        raise ExchangeError(_in_words(error)) from error
+        raise ExchangeError(of_error(error) or NO_CONNECTION) from error
     except UnicodeError as error:
         raise ExchangeError("the host's name is not valid") from error
     except RuntimeError as error:
@@ -91,21 +91,3 @@ def _request(target: _Target, body: bytes, headers: Mapping[str, str], proxy: Pr
     if any(not line.isascii() or not line.isprintable() for line in lines):
         raise ExchangeError("a header has characters that a header can't have")
     return "\r\n".join([*lines, "", ""]).encode("ascii") + body
-
-
-def _in_words(error: OSError) -> str:
-    """Describe an error in fixed words, since its own text may quote the server."""
-    import socket  # noqa: PLC0415 -- loaded already
-    import sys  # noqa: PLC0415 -- the same
-
-    kinds: list[tuple[type[OSError], str]] = [
-        (TimeoutError, LATE),
-        (ConnectionRefusedError, "connection refused"),
-        (ConnectionResetError, BROKEN),
-        (BrokenPipeError, BROKEN),
-        (socket.gaierror, "the host's name can't be found"),
-    ]
-    if ssl := sys.modules.get("ssl"):
-        kinds[:0] = [(ssl.SSLCertVerificationError, "the server's certificate can't be verified")]
-        kinds += [(ssl.SSLError, "the secure connection (TLS) failed")]
-    return next((words for kind, words in kinds if isinstance(error, kind)), "no connection could be made")

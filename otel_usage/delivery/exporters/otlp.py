@@ -7,9 +7,7 @@ it is asked many times a second, and a no closes the channel. The README says wh
 from __future__ import annotations
 
 import inspect
-import logging
 import os
-import re
 import threading
 from typing import TYPE_CHECKING, Any
 
@@ -17,7 +15,9 @@ from opentelemetry.metrics import NoOpMeterProvider
 from opentelemetry.sdk.trace.export import SpanExporter, SpanExportResult
 
 from otel_usage.delivery.destination import GRPC, HTTP, UNCLEAR
+from otel_usage.delivery.exporters import reasons
 from otel_usage.delivery.exporters.outcome import STOPPED, Outcome
+from otel_usage.delivery.exporters.silence import RetryAnnounced, Silence
 from otel_usage.system.busy import Busy
 from otel_usage.system.threads import NoThreadError, start
 
@@ -27,14 +27,10 @@ if TYPE_CHECKING:
     import requests
     from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
     from opentelemetry.sdk.trace import ReadableSpan
-    from typing_extensions import Self
 
     from otel_usage.delivery.destination import Destination
 
-LOGGERS = ("opentelemetry", "urllib3", "requests", "grpc")
-RETRYING = "retrying in"
 TIMEOUTS = ("OTEL_EXPORTER_OTLP_TRACES_TIMEOUT", "OTEL_EXPORTER_OTLP_TIMEOUT")
-CODE = re.compile(r"StatusCode\.([A-Z_]+)")
 LOOK_AGAIN = 0.02
 # Who needs no gRPC may leave its 18 MB out, which the README says how to.
 MISSING = {
@@ -55,36 +51,60 @@ class OTLPSender:
         self._destination, self._allowed, self._timeout = destination, allowed, timeout
         self._stock: SpanExporter | None = None
         self._status: int | None = None
+        self._words: str | None = None
 
     def send(self, spans: Sequence[ReadableSpan], request: ExportTraceServiceRequest) -> Outcome:
         """Export the spans and say what became of them; never raises an Exception."""
         del request
-        if not self._destination.clear:
-            return Outcome(UNCLEAR, again=False)
+        if problem := self._problem():
+            return Outcome(problem, again=False)
         if self._destination.wire not in (GRPC, HTTP):
             return Outcome(f"OTEL_EXPORTER_OTLP_PROTOCOL is not known; set it to {HTTP} or {GRPC}")
+        silence = Silence()
         try:
             # Not while busy: it takes a lock at forks, and releases it also where it was loaded while one waited.
             import concurrent.futures.thread  # noqa: F401, PLC0415 -- gRPC loads it
 
             with Busy():
                 stock = _stock_class(self._destination.wire)
-            with Silence() as silence:
+            with silence:
                 self._stock = stock(**self._arguments(stock))
                 if not self._allowed():
                     return STOPPED
                 if self._export(self._stock, spans) is SpanExportResult.SUCCESS and not self._redirected:
                     return Outcome("accepted", ok=True)
-            detail = _reason(self._status, silence.records)
+            detail = self._reason(silence)
         except RetryAnnounced:
-            detail = _reason(self._status, silence.records)
+            detail = self._reason(silence)
         except ImportError:
             detail = MISSING[self._destination.wire]
         except NoThreadError as error:
             detail = f"not sent: {error}"
         except Exception as error:  # noqa: BLE001 -- whatever a setting makes the stock exporter raise
-            detail = f"the OTLP exporter failed ({type(error).__name__}): check the OTEL_* settings"
+            problem = reasons.of_files(http=self._http)
+            failed = f"the OTLP exporter failed ({type(error).__name__}): check the OTEL_* settings"
+            detail = f"not sent: {problem}" if problem else failed
         return Outcome(detail) if self._allowed() else STOPPED
+
+    @property
+    def _http(self) -> bool:
+        return self._destination.wire == HTTP
+
+    def _problem(self) -> str | None:
+        """Say what is wrong with the URL, None where nothing is."""
+        found = reasons.of_url(self._destination.url, http=self._http)
+        return found or (None if self._destination.clear else UNCLEAR)
+
+    def _reason(self, silence: Silence) -> str:
+        """Say why it was not accepted, with a status code at most: all else may be the server's own words."""
+        if self._status:
+            return f"not accepted ({self._status})"
+        words = self._words or reasons.of_grpc(silence.details, self._destination.url)
+        if words in (None, reasons.UNTRUSTED, reasons.TLS_FAILED):
+            words = reasons.of_files(http=self._http) or words
+        if words is not None:
+            return f"not accepted: {words}"
+        return f"not accepted ({silence.code})" if silence.code else "not accepted: no connection or no answer in time"
 
     def _export(self, stock: SpanExporter, spans: Sequence[ReadableSpan]) -> SpanExportResult:
         """Export; over gRPC, which has no place for a question, beside a thread that closes the channel on a no."""
@@ -141,6 +161,7 @@ class OTLPSender:
                 try:
                     response = super().request(*arguments, **{**named, "allow_redirects": False})
                 except OSError as error:  # some versions would try again at once
+                    exporter._words = reasons.of_error(error)
                     raise RetryAnnounced from error
                 else:
                     exporter._status = response.status_code
@@ -168,50 +189,3 @@ def _stock_class(wire: str) -> type[SpanExporter]:
     from opentelemetry.exporter.otlp.proto.http import trace_exporter as http  # noqa: PLC0415 -- 150 ms
 
     return http.OTLPSpanExporter
-
-
-class RetryAnnounced(Exception):  # noqa: N818 -- it ends an attempt, it is no error
-    """Raised out of the stock exporter in place of its own wait: retrying needs a fresh decision."""
-
-
-class Silence(logging.Filter):
-    """Keeps what the stock exporter logs on this thread from the host's handlers, while in the `with` block.
-
-    Other threads' records pass. A record that announces a retry ends the attempt.
-    """
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.records: list[str] = []
-        self._thread = threading.get_ident()
-        self._loggers: list[logging.Logger] = []
-
-    def filter(self, record: logging.LogRecord) -> bool:
-        """Pass other threads' records on; keep ours. Raises RetryAnnounced."""
-        if record.thread != self._thread:
-            return True
-        self.records.append(record.getMessage())
-        if RETRYING in self.records[-1]:
-            raise RetryAnnounced
-        return False
-
-    def __enter__(self) -> Self:
-        """Attach to the loggers there are; an exporter's are made when it is imported."""
-        known = [logging.getLogger(name) for name in sorted(logging.root.manager.loggerDict)
-                 if name.partition(".")[0] in LOGGERS]  # fmt: skip
-        for logger in known:
-            logger.addFilter(self)
-            self._loggers.append(logger)
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        """Leave the loggers as they were."""
-        for logger in self._loggers:
-            logger.removeFilter(self)
-
-
-def _reason(status: int | None, records: list[str]) -> str:
-    """Say why, with the status code at most: the rest of a record may be the server's own words."""
-    codes = (found[1] for record in records if (found := CODE.search(record)))
-    code = status or next(codes, None)
-    return f"not accepted ({code})" if code else "not accepted: no connection or no answer in time"
