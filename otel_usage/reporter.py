@@ -8,7 +8,9 @@ import weakref
 
 from otel_usage.consent import OFF, ON, PYTEST
 from otel_usage.delivery.destination import resolve
+from otel_usage.delivery.exporters.outcome import Outcome
 from otel_usage.delivery.gate import Gate
+from otel_usage.delivery.log import note
 from otel_usage.delivery.pending_report import forget_waiting
 from otel_usage.facts.admission import admit
 from otel_usage.facts.app import CONTEXTS, App
@@ -16,7 +18,15 @@ from otel_usage.facts.declaration import reporter_problem
 from otel_usage.facts.report import Report, assemble, known_facts
 from otel_usage.run.job import Job
 from otel_usage.run.marker import claim, elect, is_marked, mark
-from otel_usage.run.notice import BEFORE_SEND, give_notice
+from otel_usage.run.notice import (
+    BEFORE_SEND,
+    GIVEN,
+    UNSEEN,
+    log_notice,
+    notice_text,
+    record_notice,
+    was_given,
+)
 from otel_usage.run.run import Run
 from otel_usage.system.threads import is_main_interpreter
 from otel_usage.system.worker import Worker
@@ -51,7 +61,8 @@ class UsageReporter:
             dropping and counting it. With None, the variable OTEL_USAGE_STRICT=1 turns it on.
         logger: Gets at level DEBUG what was dropped or failed, and once per machine, at level INFO, the notice that
             reports are sent. With None, only the notice is logged, by the logger `otel_usage`.
-        notice: With "before-send", the run that gives the notice sends nothing; later runs do.
+        notice: With "before-send", only runs send that come after one in which somebody could see the notice, by
+            the log or by `notice()`.
         default: See App.
 
     Attributes:
@@ -176,10 +187,42 @@ class UsageReporter:
         """Tell whether this process may report, as opposed to a sibling that was forked before the mark was set."""
         return (self._born == self._process and not self._forked) or elect(gate.directory, self._born)
 
+    def notice(self) -> str:
+        """Return what this machine's user should know before reports leave it, for a program that shows it itself.
+
+        Call it before `report`, and show it: it counts as given from then on, and a run under notice="before-send"
+        that gives it sends nothing yet.
+
+        Returns:
+            One line of text. Empty where nothing leaves, since the mode is not on or there is no destination, and
+            where an earlier run has given it; so `if text := usage.notice(): print(text)` prints it once on a machine.
+        """
+        try:
+            gate = Gate(self.app, resolve(self.app, endpoint=self.app.endpoint))
+            decision = gate.decide()
+            testing = decision.decided_by == PYTEST  # a test sees the text, and records nothing
+            if not gate.destinations or not (decision.mode == ON or testing):
+                return ""
+            if not self._gave_notice and not testing:
+                if was_given(gate):
+                    return ""
+                record_notice(gate)
+                self._gave_notice = True
+            return notice_text(gate)
+        except Exception as error:  # noqa: BLE001 -- the host must not notice, whatever it is
+            self._failed(error)
+            return ""
+
     def _may_leave(self, gate: Gate) -> bool:
         """Give the notice if it is due, and tell whether this run's reports may be sent."""
-        self._gave_notice = not give_notice(gate, self._logger) or self._gave_notice
-        return not self._gave_notice or self._notice != BEFORE_SEND
+        before = was_given(gate) and not self._gave_notice
+        if not before and not self._gave_notice:
+            self._gave_notice = log_notice(gate, self._logger)
+        if before or self._notice != BEFORE_SEND:
+            return True
+        for destination in gate.destinations:
+            note(gate.directory, destination, Outcome(GIVEN if self._gave_notice else UNSEEN))
+        return False
 
     def _known(self, given: Mapping[str, object], *, strict: bool) -> dict[str, Scalar | None]:
         known, problems = known_facts(self.app, given)

@@ -191,7 +191,7 @@ def report_under_watch(watch: Watch, app: str) -> None:
     from otel_usage import UsageReporter  # noqa: PLC0415 -- under the watch
     from otel_usage.facts import registry  # noqa: PLC0415 -- the same
 
-    loaded = registry.load(app)
+    loaded = registry.load(app) if app in registry.names() else app
     proc = os.path.isdir("/proc/self/task")
     reporter = UsageReporter(loaded)
     before = snapshot() if proc else {}

@@ -6,20 +6,28 @@ import os
 
 import click
 
-from otel_usage.cli.common import Context, pass_context, printable
+from otel_usage.cli.common import Chosen, as_json, print_json, printable
+from otel_usage.cli.completion import complete_app
 from otel_usage.facts import registry
+
+DROPPED = 'otelcol_processor_filter_spans_filtered{filter="filter/known"}'
 
 
 @click.command()
-@click.option("--app", "names", multiple=True, metavar="NAME", help="An app whose reports are taken; may be repeated.")
+@click.option("--app", "names", multiple=True, metavar="NAME", shell_complete=complete_app,
+              help="An app whose reports are taken; may be repeated.")  # fmt: skip
 @click.option("--out", "directory", required=True, type=click.Path(file_okay=False), help="The directory to write to.")
-@pass_context
-def collector(context: Context, names: tuple[str, ...], directory: str) -> None:
+@as_json
+@click.pass_obj
+def collector(chosen: Chosen, names: tuple[str, ...], directory: str, *, json_: bool) -> None:
     """Write what a collector needs for some apps.
 
     The configurations gateway.yaml and edge.yaml with their allow-list, ClickHouse tables and Grafana dashboards: all
     that depends on the facts that these apps declare. What has the same name in the directory is replaced; anything
     else stays.
+
+    A gateway takes these apps alone, or of them those that OTEL_USAGE_APPS names where it runs. It answers 200 for all
+    others too, and drops them, which a client can't know: the metric that the last line names counts them.
 
     \b
     Example:
@@ -29,12 +37,25 @@ def collector(context: Context, names: tuple[str, ...], directory: str) -> None:
     from otel_usage.collector.ottl import PatternError  # noqa: PLC0415 -- the same
 
     try:
-        files = generated([registry.load(name) for name in dict.fromkeys(names)] or [context.app])
+        apps = [registry.load(name) for name in dict.fromkeys(names)] or [chosen.only(None).app]
+        files = generated(apps)
     except (registry.UnknownAppError, PatternError) as error:
         raise click.UsageError(str(error)) from error
+    written = []
     for path, text in files.items():
         target = os.path.join(directory, path)
         os.makedirs(os.path.dirname(target), exist_ok=True)
         with open(target, "w", encoding="utf-8") as file:
             file.write(text)
-        click.echo(printable(target))
+        written.append(target)
+        if not json_:
+            click.echo(printable(target))
+    if json_:
+        print_json({"apps": [app.name for app in apps], "files": written, "dropped": DROPPED})
+        return
+    names_taken = ", ".join(app.name for app in apps)
+    click.echo(
+        f"A gateway with these takes the reports of {names_taken}; any other app's are answered 200 and dropped, "
+        f"and counted as {DROPPED}.",
+        err=True,
+    )

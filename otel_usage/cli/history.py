@@ -8,7 +8,17 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from otel_usage.cli.common import Context, as_json, pass_context, print_json, print_table, printable
+from otel_usage.cli.common import (
+    Context,
+    as_json,
+    complain,
+    pass_context,
+    pass_contexts,
+    print_apps,
+    print_json,
+    print_table,
+    printable,
+)
 from otel_usage.cli.settings import forget as delete
 from otel_usage.delivery.local_file import local_file
 from otel_usage.system.private_files import read_objects
@@ -26,12 +36,15 @@ GIB = 2**30
 def show(context: Context, count: int, *, json_: bool) -> None:
     """Show what was recorded on this machine, newest last.
 
+    Times are in UTC. The file is usage_stats.json in $<APP>_CONFIG_ROOT, $XDG_CONFIG_HOME/<app> or ~/.config/<app>;
+    `otel-usage status` names it.
+
     \b
     Example:
       otel-usage show -n 3
     """
-    app = context.app
     path = local_file(context.gate.directory)
+    app = context.app
     entries = _entries(path)[-count:]
     if json_:
         print_json(entries)
@@ -45,20 +58,38 @@ def show(context: Context, count: int, *, json_: bool) -> None:
 
 
 @click.command()
-@pass_context
-def forget(context: Context) -> None:
+@as_json
+@pass_contexts
+def forget(contexts: list[Context], *, json_: bool) -> int:
     """Delete the local history and what waits to be sent.
+
+    Of every app, or one; the mode stays. Exits with 1 where something can't be deleted, after all else is.
 
     \b
     Example:
       otel-usage forget
     """
+    results = [(context.name, *_forget(context)) for context in contexts]
+    errors = [error for _, _, error in results if error is not None]
+    if json_:
+        print_apps([{"app": name, "deleted": gone, "error": error} for name, gone, error in results])
+        return int(bool(errors))
+    deleted = [f"deleted {printable(path)}" for _, gone, _ in results for path in gone]
+    if deleted or not errors:
+        click.echo("\n".join(deleted) or "There was nothing to delete.")
+    for error in errors:
+        complain(error)
+    return int(bool(errors))
+
+
+def _forget(context: Context) -> tuple[list[str], str | None]:
+    """Delete what is an app's; return what is gone, and why something is not."""
     try:
-        gone = delete(context.directory)
+        return delete(context.directory), None
     except OSError as error:
-        message = f"can't delete {error.filename}: {error.strerror}"
-        raise click.ClickException(message) from error
-    click.echo("\n".join(f"deleted {printable(path)}" for path in gone) or "There was nothing to delete.")
+        return [], f"can't delete {error.filename}: {error.strerror}"
+    except click.ClickException as error:
+        return [], error.message
 
 
 def _entries(path: str | None) -> list[dict[str, Any]]:
@@ -79,14 +110,14 @@ def _row(app: App, entry: dict[str, Any]) -> list[list[str]]:
     declared = [fact.key for fact in app.facts if fact.key in values]
     kind = [str(values.get(key, instead)) for key, instead in (("context", "heartbeat"), (app.version_key, ""))]
     return [
-        [_local_time(values.get("log_time")), ", ".join(filter(None, kind))],
+        [_in_utc(values.get("log_time")), ", ".join(filter(None, kind))],
         [cpus + size if "num_cpu" in values else "", gpus],
         [", ".join(f"{key}={values[key]}" for key in declared)],
     ]
 
 
-def _local_time(nanoseconds: Any) -> str:  # noqa: ANN401 -- whatever a line that others may have written holds
+def _in_utc(nanoseconds: Any) -> str:  # noqa: ANN401 -- whatever a line that others may have written holds
     try:
-        return time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(nanoseconds / 1e9))
+        return time.strftime("%Y-%m-%d %H:%M:%SZ", time.gmtime(nanoseconds / 1e9))
     except (TypeError, ValueError, OverflowError, OSError):
         return ""

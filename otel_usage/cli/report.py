@@ -1,29 +1,36 @@
-"""`report` makes one report now; `preview` shows what it would be, and sends and writes nothing."""
+"""`report` makes one report now, and says what became of it."""
 
 from __future__ import annotations
 
 import difflib
-import json
+import os
 import threading
 import time
-from itertools import islice
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
-from otel_usage.cli.common import Context, as_json, because, pass_context, print_json, print_table, printable
-from otel_usage.cli.table import OTLP_ONLY
+from otel_usage.cli.common import (
+    Context,
+    as_json,
+    because,
+    engine_as_objects,
+    engine_sends,
+    pass_context,
+    print_json,
+    printable,
+)
+from otel_usage.cli.completion import complete_set
 from otel_usage.consent import LOCAL, OFF, ON
 from otel_usage.delivery.exporters.outcome import STOPPED
-from otel_usage.delivery.local_file import local_file, record
+from otel_usage.delivery.local_file import local_file, record_or_say
 from otel_usage.delivery.pending_report import PendingReport
 from otel_usage.delivery.sending import assign
 from otel_usage.detect import Detection
-from otel_usage.facts.admission import admit_attributes
 from otel_usage.facts.report import Report, assemble, known_facts
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Sequence
 
     from otel_usage.consent import Decision
     from otel_usage.delivery.destination import Destination
@@ -34,12 +41,15 @@ if TYPE_CHECKING:
 
 OWN = ("uuid", "log_time")
 WORDS = {"true": True, "false": False}
+# How alike a key must be to be suggested, from 0 to 1; a word in common counts from so many letters on.
+ALIKE, SHORTEST_WORD, MOST_NEAREST, LONGEST_KEY = 0.8, 3, 3, 64
 PATIENCE = 5.0
 TIMEOUT = 3.0
 
 set_option = click.option(
-    "--set", "settings", multiple=True, metavar="KEY=VALUE", help="A fact that is known; null for none."
-)
+    "--set", "settings", multiple=True, metavar="KEY=VALUE", shell_complete=complete_set,
+    help="A fact that is known; null for none.",
+)  # fmt: skip
 
 
 @click.command()
@@ -49,7 +59,10 @@ set_option = click.option(
 def report(context: Context, settings: tuple[str, ...], *, json_: bool) -> int:
     """Make one report now, and say what became of it.
 
-    What was recorded, where, and what the collector answered.
+    What was recorded, where, and what the collector answered. It is sent only where you name a destination:
+    OTEL_EXPORTER_OTLP_ENDPOINT for a collector of your own, <APP>_USAGE_STATS_SERVER in place of the project's; the
+    project's endpoint is an engine's to give. For an engine OTEL_EXPORTER_OTLP_ENDPOINT adds your collector to the
+    project's endpoint; with OTEL_USAGE_EXPORTER=otlp beside it, yours is the only one.
 
     Exits with 1 when reporting is off, when the line could not be written or a destination did not take it.
 
@@ -59,75 +72,61 @@ def report(context: Context, settings: tuple[str, ...], *, json_: bool) -> int:
       OTEL_EXPORTER_OTLP_ENDPOINT=http://127.0.0.1:4318 otel-usage report
     """
     start = time.monotonic()
+    os.environ.setdefault("GRPC_VERBOSITY", "NONE")  # it writes to the terminal by itself, beside what is said here
     app, gate = context.app, context.gate
-    known = _known(app, settings)
+    known = known_by(app, settings)
     decision = gate.decide()
     if decision.mode == OFF:
         return _say_off(context, decision, json_=json_)
-    made = _make(app, known)
-    recorded = record(made, gate)
-    pairs = assign(made, gate, recorded=recorded) if decision.mode == ON else []
+    made = make(app, known)
+    error = record_or_say(made, gate)
+    pairs = assign(made, gate, recorded=error is None) if decision.mode == ON else []
     deliveries = _deliver(pairs, gate, start + PATIENCE)
     if json_:
-        print_json(_as_json(context, decision, made.line, deliveries))
+        print_json(_as_json(context, decision, made, deliveries, error))
     else:
-        _say(context, decision, made.line, deliveries, recorded=recorded)
-    return int(not recorded or not all(outcome.ok for _, outcome in deliveries))
+        _say(context, decision, made, deliveries, error)
+    return int(error is not None or not all(outcome.ok for _, outcome in deliveries))
 
 
-@click.command()
-@set_option
-@click.option("--format", "form", type=click.Choice(["table", "json", "otlp"]), default="table", show_default=True,
-              help="A table, the line of the file, or the OTLP request.")  # fmt: skip
-@pass_context
-def preview(context: Context, settings: tuple[str, ...], form: str) -> None:
-    """Show exactly what would be sent; send and write nothing.
-
-    It equals the report that follows, but for uuid, ids and time.
-
-    \b
-    Example:
-      otel-usage preview --format otlp
-    """
-    app = context.app
-    made = _make(app, _known(app, settings))
-    if form == "json":
-        click.echo(made.line)
-    elif form == "otlp":
-        print_json(_as_otlp(made, context.gate.destinations))
-    else:
-        columns = ("fact, and its attributes over OTLP", "value")
-        print_table(f"What {app.name} would report", columns, _lines(made))
-    decision = context.gate.decide()
-    if decision.mode != ON:
-        missing = "recorded or sent" if decision.mode == OFF else "sent"
-        reason = f"{app.name} reports are {decision.mode}, {because(decision)}"
-        click.echo(f"Nothing of this would be {missing}: {reason}.", err=True)
-
-
-def _known(app: App, settings: tuple[str, ...]) -> dict[str, Scalar | None]:
+def known_by(app: App, settings: tuple[str, ...]) -> dict[str, Scalar | None]:
     """Read KEY=VALUE by the declared types; raises click.UsageError."""
     given: dict[str, object] = {}
     for setting in settings:
         key, equals, text = setting.partition("=")
-        fact = app.facts_by_key.get(key)
         if not equals:
             message = f"--set {printable(setting)}: write it as KEY=VALUE"
             raise click.UsageError(message)
         if key in OWN:
             message = f"--set {key}: each report makes its own"
             raise click.UsageError(message)
-        if fact is None or key not in app.report_keys:
-            keys = [known for known in app.report_keys if known not in OWN]
-            nearest = difflib.get_close_matches(key, keys, n=3, cutoff=0)
-            message = f"--set {printable(key)}: {app.name} declares no such fact; the nearest are {', '.join(nearest)}"
-            raise click.UsageError(message)
-        given[key] = _value(fact, text)
+        if key not in app.report_keys:
+            raise click.UsageError(_unknown_key(app, key))
+        given[key] = _value(app.facts_by_key[key], text)
     known, problems = known_facts(app, given)
     if problems:
         message = f"--set: {printable('; '.join(problems))}"
         raise click.UsageError(message)
     return known
+
+
+def _unknown_key(app: App, key: str) -> str:
+    """Say what is wrong with a key that is none of a report's: whose it is, or which are close."""
+    fact = app.facts_by_key.get(key)
+    if fact is not None and fact.on == "heartbeat":
+        return f"--set {key}: it belongs to the heartbeat, which a run sends while it lives; a report has none of it"
+    nearest = _nearest(key, [known for known in app.report_keys if known not in OWN])
+    verb = "is" if len(nearest) == 1 else "are"
+    cure = f"the nearest {verb} {', '.join(nearest)}" if nearest else "`otel-usage facts` lists them"
+    return f"--set {printable(key)}: {app.name} declares no such fact; {cure}"
+
+
+def _nearest(key: str, known: Sequence[str]) -> list[str]:
+    """Return the keys that are spelled alike, or that have a whole word in common; none where none is close."""
+    alike = difflib.get_close_matches(key[:LONGEST_KEY], known, n=MOST_NEAREST, cutoff=ALIKE)
+    words = {word for word in key.lower().split("_") if len(word) >= SHORTEST_WORD}
+    sharing = [other for other in known if words & set(other.split("_")) and other not in alike]
+    return [*alike, *sharing][:MOST_NEAREST]
 
 
 def _value(fact: Fact, text: str) -> object:
@@ -141,7 +140,7 @@ def _value(fact: Fact, text: str) -> object:
         raise click.UsageError(message) from None
 
 
-def _make(app: App, known: dict[str, Scalar | None]) -> Report:
+def make(app: App, known: dict[str, Scalar | None]) -> Report:
     """Make a report of this machine and of what is known."""
     return assemble(app, known, Detection(known=frozenset(known)).facts())
 
@@ -168,68 +167,58 @@ def _deliver(pairs: list[tuple[Report, Destination]], gate: Gate, until: float) 
 
 def _say_off(context: Context, decision: Decision, *, json_: bool) -> int:
     if json_:
-        print_json(_as_json(context, decision, None, []))
+        print_json(_as_json(context, decision, None, [], None))
     click.echo(f"{context.app.name} reports are off, {because(decision)}: nothing was recorded or sent.", err=json_)
     return 1
 
 
 def _as_json(
-    context: Context, decision: Decision, line: str | None, deliveries: list[tuple[Destination, Outcome]]
+    context: Context,
+    decision: Decision,
+    made: Report | None,
+    deliveries: list[tuple[Destination, Outcome]],
+    error: str | None,
 ) -> dict[str, object]:
     return {
         "app": context.app.name,
         "mode": decision.mode,
         "decided_by": decision.decided_by,
-        "line": line,
+        "line": None if made is None else made.values,
+        "recorded": made is not None and error is None,
+        "error": error,
         "path": local_file(context.gate.directory),
         "deliveries": [
             {"destination": to.kind, "endpoint": to.endpoint, "ok": outcome.ok, "detail": outcome.detail}
             for to, outcome in deliveries
         ],
+        "engine_destinations": engine_as_objects(context),
     }
 
 
 def _say(
-    context: Context, decision: Decision, line: str, deliveries: list[tuple[Destination, Outcome]], *, recorded: bool
+    context: Context,
+    decision: Decision,
+    made: Report,
+    deliveries: list[tuple[Destination, Outcome]],
+    error: str | None,
 ) -> None:
-    click.echo(line)
+    click.echo(made.line)
     click.echo()
     click.echo(f"mode      {decision.mode}, {because(decision)}")
+    click.echo(f"engine    {engine_sends(context, decision.mode)}")
     path = printable(local_file(context.gate.directory) or "a directory that there is not")
-    click.echo(f"recorded  in {path}" if recorded else f"recorded  NOT: {path} can't be written")
+    recorded = f"in {path}" if error is None else f"NOT: {path} can't be written: {printable(error)}"
+    click.echo(f"recorded  {recorded}")
     for to, outcome in deliveries:
         later = "; a later run tries again" if outcome.again else ""
         click.echo(f"sent      to {printable(to.endpoint)}: {printable(outcome.detail)}{later}")
     if not deliveries:
-        reason = "the mode is local" if decision.mode == LOCAL else "no destination is set"
-        click.echo(f"sent      nowhere, since {reason}")
+        click.echo(f"sent      nowhere, since {_why_nowhere(context, decision.mode)}")
 
 
-def _as_otlp(made: Report, destinations: Sequence[Destination]) -> dict[str, Any]:
-    """Return the request to the first destination that takes OTLP; without one, the project's."""
-    by_otlp = (to for to in destinations if to.wire != "json")
-    exact_time = any(to.gets_exact_time(made.app) for to in islice(by_otlp, 1))
-    try:
-        from otel_usage.cli.otlp import as_otlp_json  # noqa: PLC0415 -- loads the SDK
-
-        return as_otlp_json(made, exact_time=exact_time)
-    except Exception as error:  # a broken OTEL_* variable can make the SDK raise anything
-        message = f"OpenTelemetry failed to load or to run: {error}"
-        raise click.ClickException(message) from error
-
-
-def _lines(made: Report) -> Iterator[tuple[str, str]]:
-    """Yield a line for each fact, as in the file, and below it one for each attribute that leaves for it."""
-    app = made.app
-    places = [admit_attributes(app, made.attributes(place), place)[0] for place in ("resource", "span")]
-    left = {name: value for attributes in places for name, value in attributes.items()}
-    for key, value in made.values.items():
-        yield key, _shown(value)
-        names = [attribute.name for attribute in app.attributes_of[key] if value is not None and attribute.name in left]
-        yield from ((f"  {name}", _shown(left.pop(name))) for name in names)
-    yield OTLP_ONLY, ""
-    yield from ((f"  {name}", _shown(value)) for name, value in left.items())
-
-
-def _shown(value: Scalar | None) -> str:
-    return printable(value) if isinstance(value, str) else json.dumps(value)
+def _why_nowhere(context: Context, mode: str) -> str:
+    if mode == LOCAL:
+        return "the mode is local"
+    if context.gate.destinations:
+        return "what can't be recorded here is not sent to the project"
+    return "this command gives no endpoint of its own, and you name none"

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from otel_usage.cli.common import Context, pass_context, print_json, print_table
+from otel_usage.cli.common import Context, as_json, pass_context, print_json, print_table, printable
 from otel_usage.facts.builtin import GIB
 from otel_usage.facts.fact import NAMES
 
@@ -24,17 +24,20 @@ OTLP_ONLY = "(OTLP only)"
 @click.command()
 @click.option("--format", "form", type=click.Choice(["table", "json", "markdown"]), default="table", show_default=True,
               help="A table for people, JSON for programs, or Markdown for documents.")  # fmt: skip
+@as_json
 @pass_context
-def facts(context: Context, form: str) -> None:
+def facts(context: Context, form: str, *, json_: bool) -> None:
     """Show every fact that may be collected, and why.
 
-    With its key, its attributes, their types and what values they may have.
+    With its key, its attributes, their types and what values they may have. --json is --format json.
 
     \b
     Example:
       otel-usage facts --format markdown
     """
-    if form == "json":
+    if context.unknown:
+        click.echo(f"Only built-in facts: {printable(context.unknown)}.", err=True)
+    if json_ or form == "json":
         print_json(rows(context.app))
     elif form == "markdown":
         click.echo(as_markdown(context.app))

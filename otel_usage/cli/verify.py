@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from otel_usage.cli.common import Context, as_json, pass_context, print_json, printable
-from otel_usage.consent import OFF, OPT_OUT_FILE, config_directory
+from otel_usage.consent import OFF, OPT_OUT_FILE, config_directory, decide
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -81,7 +81,7 @@ def verify_off(context: Context, command: tuple[str, ...], *, json_: bool) -> in
       otel-usage verify-off
       otel-usage verify-off -- python serve.py
     """
-    name = context.app.name
+    name = context.name
     try:
         with tempfile.TemporaryDirectory(prefix="otel-usage-verify-") as folder:
             seen = _watch(context, Path(folder), command, json_=json_)
@@ -109,7 +109,7 @@ def _watch(context: Context, place: Path, command: Sequence[str], *, json_: bool
         # With --json the command's own output goes where the errors go, so that the JSON stands alone.
         output = STDERR if json_ else None
         return {"the command, opted out": _watch_command(context, place, command, output)}
-    name = context.app.name
+    name = context.name
     return {
         "opted out by DO_NOT_TRACK": _watch_report(name, place / "environment", by_file=False),
         f"opted out by a {OPT_OUT_FILE} file": _watch_report(name, place / "file", by_file=True),
@@ -166,9 +166,9 @@ def _watch_command(context: Context, place: Path, command: Sequence[str], output
     log.touch()
     path = os.pathsep.join([str(place), *filter(None, [os.environ.get("PYTHONPATH")])])
     environ = {**os.environ, "PYTHONPATH": path, SETTINGS: _settings(log, None)}
-    if context.gate.decide().mode != OFF:
+    if decide(context.name).mode != OFF:
         environ["DO_NOT_TRACK"] = "1"
-    directory = Path(config_directory(context.app.name) or os.devnull)
+    directory = Path(config_directory(context.name) or os.devnull)
     before = _tree(directory)
     try:
         done = subprocess.run(command, env=environ, stdout=output, check=False)  # noqa: S603 -- what the user asked for

@@ -21,11 +21,20 @@ def local_file(directory: str | None) -> str | None:
 
 def record(report: Report, gate: Gate) -> bool:
     """Append the report's line to the local file, if the mode allows it. Tell whether the line was written."""
+    return record_or_say(report, gate) is None
+
+
+def record_or_say(report: Report, gate: Gate) -> str | None:
+    """Append the report's line to the local file, if the mode allows it. Return why it was not written, else None."""
     path = local_file(gate.directory)
-    if path is None or not gate.may_record():
-        return False
+    if path is None:
+        return "there is no directory with an absolute path"
+    if not gate.may_record():
+        return "the mode is off"
     try:
         append_line(path, report.line)
-    except (OSError, ValueError):
-        return False
-    return True
+    except OSError as error:
+        return error.strerror or type(error).__name__
+    except ValueError:
+        return "the line can't be written as JSON in ASCII, or the path is none"
+    return None

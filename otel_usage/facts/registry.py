@@ -10,6 +10,7 @@ from importlib.metadata import entry_points
 from otel_usage.facts.app import App
 
 GROUP = "otel_usage.apps"
+OWN = "otel-usage"
 
 
 class UnknownAppError(LookupError):
@@ -19,6 +20,11 @@ class UnknownAppError(LookupError):
 def names() -> list[str]:
     """Return the names of the installed apps, sorted."""
     return sorted({entry.name for entry in entry_points(group=GROUP)})
+
+
+def brought(name: str) -> bool:
+    """Tell whether this package alone declares the app, wherever it is installed, and no package of the app's own."""
+    return all(entry.dist is not None and entry.dist.name == OWN for entry in entry_points(group=GROUP, name=name))
 
 
 def load(name: str) -> App:
@@ -32,7 +38,7 @@ def load(name: str) -> App:
         raise UnknownAppError(message)
     try:
         app = found[0].load()
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         message = f"app {name!r} can't be loaded from {found[0].value}: {type(error).__name__}: {error}"
         raise UnknownAppError(message) from error
     if not isinstance(app, App):
