@@ -65,6 +65,7 @@ UsageReporter(app: App | str, *, version: str | Callable[[], str | None] | None 
 UsageReporter.close(self) -> None
 UsageReporter.dropped -> int
 UsageReporter.flush(self, timeout: float = 5.0) -> bool
+UsageReporter.notice(self) -> str
 UsageReporter.report(self, facts: Mapping[str, object] | None = None, /, *, context: str | None = None, force: bool = False, **more: object) -> None
 UsageReporter.set_runtime(self, /, **declared: object) -> None
 __version__

@@ -37,7 +37,7 @@ def collector(chosen: Chosen, names: tuple[str, ...], directory: str, *, json_: 
     from otel_usage.collector.ottl import PatternError  # noqa: PLC0415 -- the same
 
     try:
-        apps = [registry.load(name) for name in dict.fromkeys(names)] or [chosen.only(None).app]
+        apps = [registry.load(name) for name in dict.fromkeys(names)] or [chosen.only().app]
         files = generated(apps)
     except (registry.UnknownAppError, PatternError) as error:
         raise click.UsageError(str(error)) from error

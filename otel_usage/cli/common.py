@@ -67,7 +67,12 @@ class Context:
     @cached_property
     def gate(self) -> Gate:
         """The app's destinations, as the command line sees them: it gives no endpoint of its own."""
-        app = App(self.name) if self.unknown else self.app
+        return self.plain_gate if self.unknown else Gate(self.app, destination.resolve(self.app, endpoint=None))
+
+    @property
+    def plain_gate(self) -> Gate:
+        """The same without what the app declares, for commands that need no app which can be loaded."""
+        app = App(self.name)
         return Gate(app, destination.resolve(app, endpoint=None))
 
     @cached_property
@@ -91,7 +96,7 @@ class Chosen:
     def __init__(self, name: str | None) -> None:
         self.name = name
 
-    def _named(self, after: str | None) -> str | None:
+    def named(self, after: str | None) -> str | None:
         """Return the name that is given before or after the command. Raises click.UsageError for one of no app."""
         if None not in (self.name, after) and self.name != after:
             message = f"--app is given twice, as {self.name} and as {after}"
@@ -102,9 +107,9 @@ class Chosen:
             raise click.UsageError(message)
         return name
 
-    def only(self, after: str | None) -> Context:
+    def only(self, after: str | None = None) -> Context:
         """Return the app that is named, else the only one. Raises click.UsageError where there are several."""
-        if (name := self._named(after)) is not None:
+        if (name := self.named(after)) is not None:
             return Context(name)
         names = apps.known()
         if len(names) != 1:
@@ -112,15 +117,21 @@ class Chosen:
             raise click.UsageError(message)
         return Context(names[0])
 
-    def each(self, after: str | None) -> list[Context]:
+    def each(self, after: str | None = None) -> list[Context]:
         """Return the app that is named, else every one."""
-        name = self._named(after)
+        name = self.named(after)
         return [Context(name) for name in (apps.every() if name is None else [name])]
 
 
 def pass_context(command: Callable[Concatenate[Context, P], R]) -> Callable[P, R]:
     """Have a command take `--app`, and pass it the app that is meant: the only one where none is named."""
     return _taking_app(command, Chosen.only, "The app that is meant; not needed where there is only one.")
+
+
+def pass_chosen(command: Callable[Concatenate[Chosen, P], R]) -> Callable[P, R]:
+    """Have a command take `--app`, and pass it what was chosen, for it to ask for one app or each."""
+    words = "The app that is meant."
+    return _taking_app(command, lambda chosen, after: Chosen(chosen.named(after)), words)
 
 
 def pass_contexts(command: Callable[Concatenate[list[Context], P], R]) -> Callable[P, R]:

@@ -19,7 +19,7 @@ from otel_usage.cli.common import (
     printable,
 )
 from otel_usage.cli.settings import set_mode
-from otel_usage.consent import LOCAL, OFF, ON, decide
+from otel_usage.consent import LOCAL, OFF, ON
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -98,7 +98,7 @@ def _set_one(context: Context, mode: str) -> dict[str, Any]:
         error = f"can't write {failed.filename}: {failed.strerror}; DO_NOT_TRACK=1 in the environment works without"
     except click.ClickException as failed:
         problems, error = [], failed.message
-    decision = decide(context.name)
+    decision = context.plain_gate.decide()
     if error is None and decision.mode != mode:
         problems.append(f"{context.name} reports stay {decision.mode} all the same, {because(decision)}.")
     return {

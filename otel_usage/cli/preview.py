@@ -44,7 +44,7 @@ INTERVAL = 600
 @as_json
 @pass_context
 def preview(context: Context, settings: tuple[str, ...], form: str, *, json_: bool) -> None:
-    """Show all that an engine's run would send; send and write nothing.
+    """Show what an engine's run sends; send and write nothing.
 
     First the mode and where to, then the report: it equals the one that follows, but for uuid, ids and time. What only
     a running engine knows is marked so. Then what its heartbeats hold, and how often there is one. --json is

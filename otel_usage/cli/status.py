@@ -74,7 +74,7 @@ def apps(context: click.Context, *, json_: bool) -> None:
     Example:
       otel-usage apps
     """
-    contexts = context.obj.each(None)
+    contexts = context.obj.each()
     decisions = [one.gate.decide() for one in contexts]
     if json_:
         print_json({"apps": [_listed(*pair) for pair in zip(contexts, decisions, strict=True)]})

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from otel_usage.cli.common import Context, as_json, pass_context, print_json, print_table, printable
+from otel_usage.cli.common import Context, as_json, pass_context, print_json, print_table
 from otel_usage.facts.builtin import GIB
 from otel_usage.facts.fact import NAMES
 
@@ -35,8 +35,8 @@ def facts(context: Context, form: str, *, json_: bool) -> None:
     Example:
       otel-usage facts --format markdown
     """
-    if context.unknown:
-        click.echo(f"Only built-in facts: {printable(context.unknown)}.", err=True)
+    if not context.is_declared:
+        click.echo(f"Only the built-in facts: {context.unknown}.", err=True)
     if json_ or form == "json":
         print_json(rows(context.app))
     elif form == "markdown":

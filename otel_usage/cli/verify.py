@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from otel_usage.cli.common import Context, as_json, pass_context, print_json, printable
-from otel_usage.consent import OFF, OPT_OUT_FILE, config_directory, decide
+from otel_usage.cli.common import Chosen, Context, as_json, pass_chosen, print_json, printable
+from otel_usage.consent import OFF, OPT_OUT_FILE, config_directory
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
 PACKAGE = Path(__file__).parent.parent
 AUDITED = PACKAGE / "cli" / "audited.py"
@@ -63,14 +63,14 @@ def _entries(log: Path) -> Iterator[dict[str, Any]]:
 @click.command(name="verify-off", context_settings={"allow_interspersed_args": False})
 @as_json
 @click.argument("command", nargs=-1, type=click.UNPROCESSED)
-@pass_context
-def verify_off(context: Context, command: tuple[str, ...], *, json_: bool) -> int:
+@pass_chosen
+def verify_off(chosen: Chosen, command: tuple[str, ...], *, json_: bool) -> int:
     """Prove that off does nothing, by an audit hook around a report.
 
     A child process reports while opted out, by the environment and then by a file: no thread, socket, subprocess,
     import, descriptor, library or file may come of it. With a COMMAND, that is run, opted out, and whatever otel_usage
     does in it is noted and prevented, so that nothing of yours changes: what waits to be sent, which opting out
-    deletes, stays.
+    deletes, stays. That goes for every app; without a COMMAND one is meant.
 
     Exits with 0 where nothing was done, 1 where something was, and 3 where it could not be watched: a command that is
     no Python, or a Python, or a child of one, that ignores PYTHONPATH. A child of a shell or of another program that
@@ -81,10 +81,10 @@ def verify_off(context: Context, command: tuple[str, ...], *, json_: bool) -> in
       otel-usage verify-off
       otel-usage verify-off -- python serve.py
     """
-    name = context.name
+    contexts = chosen.each() if command else [chosen.only()]
     try:
         with tempfile.TemporaryDirectory(prefix="otel-usage-verify-") as folder:
-            seen = _watch(context, Path(folder), command, json_=json_)
+            seen = _watch(contexts, Path(folder), command, json_=json_)
     except OSError as error:
         message = f"can't watch anything without a temporary directory: {error.strerror}"
         raise UnwatchedError(message) from error
@@ -92,7 +92,7 @@ def verify_off(context: Context, command: tuple[str, ...], *, json_: bool) -> in
     verdict = SOMETHING if acts else UNWATCHED if gaps else NOTHING
     if json_:
         print_json({
-            "app": name,
+            "app": contexts[0].name if len(contexts) == 1 else None,
             "verdict": verdict,
             "checks": {check: one.acts for check, one in seen.items()},
             "unwatched": [gap for one in seen.values() for gap in one.gaps],
@@ -103,13 +103,13 @@ def verify_off(context: Context, command: tuple[str, ...], *, json_: bool) -> in
     return STATUS[verdict]
 
 
-def _watch(context: Context, place: Path, command: Sequence[str], *, json_: bool) -> dict[str, Seen]:
+def _watch(contexts: Sequence[Context], place: Path, command: Sequence[str], *, json_: bool) -> dict[str, Seen]:
     """Return what was seen by each check."""
     if command:
         # With --json the command's own output goes where the errors go, so that the JSON stands alone.
         output = STDERR if json_ else None
-        return {"the command, opted out": _watch_command(context, place, command, output)}
-    name = context.name
+        return {"the command, opted out": _watch_command(contexts, place, command, output)}
+    name = contexts[0].name
     return {
         "opted out by DO_NOT_TRACK": _watch_report(name, place / "environment", by_file=False),
         f"opted out by a {OPT_OUT_FILE} file": _watch_report(name, place / "file", by_file=True),
@@ -159,17 +159,17 @@ def _watch_report(app: str, home: Path, *, by_file: bool) -> Seen:
     return seen
 
 
-def _watch_command(context: Context, place: Path, command: Sequence[str], output: int | None) -> Seen:
+def _watch_command(contexts: Sequence[Context], place: Path, command: Sequence[str], output: int | None) -> Seen:
     """Run a command, opted out, with the watch as its sitecustomize, and return what otel_usage did in it."""
     (place / "sitecustomize.py").write_text(AUDITED.read_text(encoding="utf-8"), encoding="utf-8")
     log = place / "log"
     log.touch()
     path = os.pathsep.join([str(place), *filter(None, [os.environ.get("PYTHONPATH")])])
     environ = {**os.environ, "PYTHONPATH": path, SETTINGS: _settings(log, None)}
-    if decide(context.name).mode != OFF:
+    if any(context.plain_gate.decide().mode != OFF for context in contexts):
         environ["DO_NOT_TRACK"] = "1"
-    directory = Path(config_directory(context.name) or os.devnull)
-    before = _tree(directory)
+    directories = [Path(config_directory(context.name) or os.devnull) for context in contexts]
+    before = _trees(directories)
     try:
         done = subprocess.run(command, env=environ, stdout=output, check=False)  # noqa: S603 -- what the user asked for
     except (OSError, ValueError) as error:
@@ -186,13 +186,17 @@ def _watch_command(context: Context, place: Path, command: Sequence[str], output
         click.echo(f"The command failed ({ended}): it was watched until then.", err=True)
     # Another process, which is not opted out, may have done it, or one that left the watch.
     seen.gaps += [
-        f"changed meanwhile, by no process that was watched: {path}" for path in sorted(before ^ _tree(directory))
+        f"changed meanwhile, by no process that was watched: {path}" for path in sorted(before ^ _trees(directories))
     ]
     return seen
 
 
 def _settings(log: Path, app: str | None) -> str:
     return json.dumps({"log": str(log), "package": str(PACKAGE), "app": app, "path": sys.path})
+
+
+def _trees(directories: Iterable[Path]) -> set[tuple[str, int, int]]:
+    return {entry for directory in directories for entry in _tree(directory)}
 
 
 def _tree(directory: Path) -> set[tuple[str, int, int]]:

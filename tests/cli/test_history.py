@@ -14,9 +14,9 @@ def line(number, **more):
 
 
 @pytest.fixture(autouse=True)
-def utc(monkeypatch):
-    """The time of day of Greenwich."""
-    monkeypatch.setenv("TZ", "UTC")
+def elsewhere(monkeypatch):
+    """A time of day that is not UTC's."""
+    monkeypatch.setenv("TZ", "America/New_York")
     time.tzset()
     yield
     monkeypatch.undo()
@@ -59,11 +59,11 @@ def test_people_get_a_table(command, history):
 
     assert (status, out.splitlines()[0].strip()) == (0, str(history / "usage_stats.json"))
     assert cells(out) == [
-        ["1970-01-01 00:00:03", "2 x AMD EPYC, 16 GiB", "dtype=torch.float16, enable_lora=False"],
+        ["1970-01-01 00:00:03Z", "2 x AMD EPYC, 16 GiB", "dtype=torch.float16, enable_lora=False"],
         ["LLM_CLASS, 0.32.0", "2 x NVIDIA L4", ""],
-        ["1970-01-01 00:00:04", "", ""],
+        ["1970-01-01 00:00:04Z", "", ""],
         ["heartbeat", "", ""],
-        ["1970-01-01 00:00:05", "2 x AMD EPYC, 16 GiB", "dtype=\\x1b[31m, enable_lora=False"],
+        ["1970-01-01 00:00:05Z", "2 x AMD EPYC, 16 GiB", "dtype=\\x1b[31m, enable_lora=False"],
         ["LLM_CLASS, 0.32.0", "2 x NVIDIA L4", ""],
     ]
     assert {path: path.read_bytes() for path in history.iterdir()} == before
@@ -96,7 +96,7 @@ def test_no_line_makes_a_traceback(command, config, content, arguments):
     status, out, err = command(*arguments)
 
     assert (status, err) == (0, "")
-    assert ("1970-01-01 00:00:01" if arguments == ["show"] else "u1" if "show" in arguments else "now") in out
+    assert ("1970-01-01 00:00:01Z" if arguments == ["show"] else "u1" if "show" in arguments else "now") in out
 
 
 def test_what_is_nested_or_no_number_is_left_out(command, config):

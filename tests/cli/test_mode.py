@@ -37,8 +37,15 @@ def test_on_takes_back_what_off_did(shell, config):
 
     assert (status, sorted(os.listdir(config))) == (0, ["usage_mode"])
     assert re.fullmatch(f"on {TIME}\n", (config / "usage_mode").read_text())
-    assert out.splitlines()[1:] == [f"removed {config}/do_not_track", "vllm reports are on."]
-    assert json.loads(shell("status", "--json")[1])["mode"] == "on"
+    assert out.splitlines()[1:] == [
+        f"removed {config}/do_not_track",
+        "vllm reports are on.",
+        "An engine's own run sends to https://stats.vllm.ai (project, json).",
+    ]
+    found = json.loads(shell("status", "--json")[1])
+
+    assert (found["mode"], found["decided_by"]) == ("on", str(config / "usage_mode"))
+    assert shell("status")[1].splitlines()[0] == "vllm reports are on, turned on here."
 
 
 def test_local_keeps_the_file_and_sends_nothing(shell, config, receiver):
@@ -219,8 +226,8 @@ def test_going_from_mode_to_mode_leaves_one_word(command, config, monkeypatch):
     monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", "http://127.0.0.1:9")
     said = [command(mode) for mode in ("off", "off", "local", "on", "local", "off", "on")]
 
-    assert [(status, out.splitlines()[-1], err) for status, out, err in said] == [
-        (0, f"vllm reports are {mode}.", "") for mode in ("off", "off", "local", "on", "local", "off", "on")
+    assert [(status, [line for line in out.splitlines() if line.startswith("vllm")], err) for status, out, err in said] == [
+        (0, [f"vllm reports are {mode}."], "") for mode in ("off", "off", "local", "on", "local", "off", "on")
     ]
     assert [path.name for path in config.iterdir()] == ["usage_mode"]
 

@@ -38,7 +38,13 @@ def test_the_line_has_the_45_keys_in_order_and_null_for_what_was_not_set(shell, 
     line = json.loads(path.read_text())
 
     assert (status, err, out.splitlines()[0]) == (0, "", path.read_text().rstrip("\n"))
-    assert out.splitlines()[1:] == ["", "mode      on, by default", f"recorded  in {path}", "sent      nowhere, since no destination is set"]
+    assert out.splitlines()[1:] == [
+        "",
+        "mode      on, by default",
+        "engine    sends to https://stats.vllm.ai (project, json)",
+        f"recorded  in {path}",
+        "sent      nowhere, since this command gives no endpoint of its own, and you name none",
+    ]
     assert list(line) == KEYS
     assert (line["model_architecture"], line["dtype"], line["context"]) == ("OPTForCausalLM", "torch.float16", "UNKNOWN_CONTEXT")
     assert {line[key] for key in [*KEYS[20:], "env_var_json", "vllm_version"]} == {None}
@@ -99,7 +105,7 @@ def test_a_dead_collector_is_said_so_and_the_line_is_there(shell, config, protoc
 
     assert (status, err) == (1, "")
     assert took < 6
-    assert re.match(r"sent      to http://127\.0\.0\.1:9\S*: not accepted", out.splitlines()[-1])
+    assert re.fullmatch(r"sent      to http://127\.0\.0\.1:9\S*: not accepted: connection refused; a later run tries again", out.splitlines()[-1])
     assert (config / "usage_stats.json").exists()
 
 
@@ -108,7 +114,7 @@ def test_a_project_that_is_not_there_is_said_so(shell, config):
     status, out, err = shell("report", "--json", VLLM_USAGE_STATS_SERVER="http://127.0.0.1:9")
     printed = json.loads(out)
 
-    assert (status, err, printed["line"]) == (1, "", (config / "usage_stats.json").read_text().rstrip("\n"))
+    assert (status, err, printed["line"]) == (1, "", json.loads((config / "usage_stats.json").read_text()))
     assert printed["deliveries"] == [
         {"destination": "project", "endpoint": "http://127.0.0.1:9", "ok": False, "detail": "connection refused"},
     ]
@@ -190,8 +196,15 @@ def test_in_local_mode_the_line_is_written_and_nothing_is_sent(shell, config, re
     assert (config / "usage_stats.json").exists()
 
 
-@pytest.mark.parametrize("make", [lambda p: p.mkdir(), os.mkfifo, lambda p: p.symlink_to(p.parent / "elsewhere")])
-def test_a_file_that_can_not_be_written_is_said_so_and_the_operators_collector_gets_it(shell, config, receiver, make):
+@pytest.mark.parametrize(
+    ("make", "reason"),
+    [
+        (lambda p: p.mkdir(), "Is a directory"),
+        (os.mkfifo, "not a regular file"),
+        (lambda p: p.symlink_to(p.parent / "elsewhere"), "Too many levels of symbolic links"),
+    ],
+)
+def test_a_file_that_can_not_be_written_is_said_so_and_the_operators_collector_gets_it(shell, config, receiver, make, reason):
     """A directory, a FIFO or a link in its place: exit status 1, and the report is sent all the same."""
     config.mkdir(parents=True)
     make(config / "usage_stats.json")
@@ -200,7 +213,7 @@ def test_a_file_that_can_not_be_written_is_said_so_and_the_operators_collector_g
     assert (status, err, len(receiver.received)) == (1, "", 1)
     assert not (config / "elsewhere").exists()
     assert out.splitlines()[-2:] == [
-        f"recorded  NOT: {config}/usage_stats.json can't be written",
+        f"recorded  NOT: {config}/usage_stats.json can't be written: {reason}",
         f"sent      to {receiver.url}/v1/traces: accepted",
     ]
 
@@ -261,22 +274,32 @@ def test_for_programs_it_prints_json(shell, receiver, config, off):
         "app": "vllm",
         "mode": "off" if off else "on",
         "decided_by": "DO_NOT_TRACK" if off else "default",
-        "line": None if off else (config / "usage_stats.json").read_text().rstrip("\n"),
+        "line": None if off else json.loads((config / "usage_stats.json").read_text()),
+        "recorded": not off,
+        "error": None,
         "path": str(config / "usage_stats.json"),
         "deliveries": [] if off else [delivery],
+        "engine_destinations": [
+            {"destination": "project", "endpoint": "https://stats.vllm.ai", "wire": "json"},
+            {"destination": "otlp", "endpoint": f"{receiver.url}/v1/traces", "wire": "http/protobuf"},
+        ],
     })  # fmt: skip
 
 
 @pytest.mark.parametrize(
     ("setting", "said"),
     [
-        ("nokey=1", "--set nokey: vllm declares no such fact; the nearest are block_size, source, attention_backend"),
-        ("dtyp=x", "--set dtyp: vllm declares no such fact; the nearest are dtype, "),
-        ("detect_failed=gpu", "--set detect_failed: vllm declares no such fact; the nearest are "),
+        ("nokey=1", "--set nokey: vllm declares no such fact; `otel-usage facts` lists them (see"),
+        ("gpu=1", "--set gpu: vllm declares no such fact; the nearest are gpu_count, gpu_type, gpu_memory_per_device (see"),
+        ("size=1", "--set size: vllm declares no such fact; the nearest are block_size, tensor_parallel_size, data_parallel_size (see"),
+        ("uptime=1", "--set uptime: it belongs to the heartbeat, which a run sends while it lives; a report has none of it (see"),
+        ("dtyp=x", "--set dtyp: vllm declares no such fact; the nearest is dtype (see"),
+        ("detect_failed=gpu", "--set detect_failed: vllm declares no such fact; `otel-usage facts` lists them (see"),
         ("uuid=5be557ae-ae32-47db-958b-18a1c1cb19f1", "--set uuid: each report makes its own (see"),
         ("log_time=1", "--set log_time: each report makes its own (see"),
         ("dtype", "--set dtype: write it as KEY=VALUE"),
-        ("=1", "--set : vllm declares no such fact; the nearest are "),
+        ("=1", "--set : vllm declares no such fact; `otel-usage facts` lists them (see"),
+        (f"{'a_' * 100_000}=1", f"--set {'a_' * 100_000}: vllm declares no such fact; `otel-usage facts` lists them (see"),
         ("block_size=1.5", "--set block_size=1.5: the value must be an integer, or null"),
         (f"block_size={2**63}", "--set: block_size must be within 64 bits"),
         ("env_var_json={", "--set: env_var_json must be a string that holds a JSON object"),

@@ -19,8 +19,13 @@ def test_every_signal_is_shown_with_its_value_and_what_it_means(command, config,
 
     assert (status, err, lines[0]) == (0, "", "vllm reports are off, because VLLM_NO_USAGE_STATS is '0'.")
     assert [line.split() for line in lines if "VLLM_NO_USAGE_STATS" in line][1] == ["│", "VLLM_NO_USAGE_STATS", "│", "0", "│", "off", "│"]
+    assert lines[1:3] == [
+        "An engine's own run does nothing in mode off; in mode on it sends to https://stats.vllm.ai (project, json), "
+        "http://collector.example.org:4318/in/v1/traces (otlp, http/protobuf).",
+        "`otel-usage report` would send to http://collector.example.org:4318/in/v1/traces (otlp, http/protobuf).",
+    ]
     assert lines[-4:] == [
-        "destinations   http://collector.example.org:4318/in/v1/traces (otlp, http/protobuf)",
+        "default        on, chosen by vllm",
         f"local file     {config}/usage_stats.json",
         "waiting        nothing",
         "last delivery  none",
@@ -37,7 +42,7 @@ def test_for_programs_it_prints_json(shell, config):
     assert (status, err, found) == (0, "", {
         "app": "vllm", "mode": "local", "decided_by": "OTEL_USAGE_EXPORTER", "destinations": [],
         "file": str(config / "usage_stats.json"), "outbox": {"count": 0, "bytes": 0, "oldest": None}, "last_delivery": None,
-        "warnings": [],
+        "warnings": [], "engine_destinations": [], "default": "on",
     })  # fmt: skip
     assert {"name": "OTEL_USAGE_EXPORTER", "value": "none", "means": "local"} in signals
     assert [signal["name"] for signal in signals] == [
@@ -66,7 +71,7 @@ def test_when_off_it_is_the_same_json(command, config, monkeypatch):
     status, out, _ = command("status", "--json")
     found = json.loads(out)
 
-    assert (status, list(found)) == (0, ["app", "mode", "decided_by", "signals", "destinations", "file", "outbox", "last_delivery", "warnings"])
+    assert (status, list(found)) == (0, ["app", "mode", "decided_by", "signals", "destinations", "file", "outbox", "last_delivery", "warnings", "engine_destinations", "default"])
     assert (found["mode"], found["decided_by"]) == ("off", "OTEL_USAGE_SUPPRESSED_VLLM")
     assert {"name": "OTEL_USAGE_SUPPRESSED_VLLM", "value": "an embedder", "means": "off"} in found["signals"]
     assert not config.exists()
