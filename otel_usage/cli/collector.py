@@ -27,7 +27,8 @@ def collector(chosen: Chosen, names: tuple[str, ...], directory: str, *, json_: 
     else stays.
 
     A gateway takes these apps alone, or of them those that OTEL_USAGE_APPS names where it runs. It answers 200 for all
-    others too, and drops them, which a client can't know: the metric that the last line names counts them.
+    others too, and drops them, which a client can't know: the metric that the last line names counts them. Exits with 0
+    where all is written.
 
     \b
     Example:

@@ -37,7 +37,7 @@ def show(context: Context, count: int, *, json_: bool) -> None:
     """Show what was recorded on this machine, newest last.
 
     Times are in UTC. The file is usage_stats.json in $<APP>_CONFIG_ROOT, $XDG_CONFIG_HOME/<app> or ~/.config/<app>;
-    `otel-usage status` names it.
+    `otel-usage status` names it. Exits with 0, also where nothing is recorded.
 
     \b
     Example:

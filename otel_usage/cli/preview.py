@@ -48,7 +48,7 @@ def preview(context: Context, settings: tuple[str, ...], form: str, *, json_: bo
 
     First the mode and where to, then the report: it equals the one that follows, but for uuid, ids and time. What only
     a running engine knows is marked so. Then what its heartbeats hold, and how often there is one. --json is
-    --format json.
+    --format json. Exits with 0, also when off.
 
     \b
     Example:
@@ -94,10 +94,11 @@ def _say(context: Context, decision: Decision, made: Report, known: Mapping[str,
     click.echo()
     columns = ("fact, and its attributes over OTLP", "value")
     print_table(f"What {app.name} would report, once a run", columns, _lines(made, known))
-    click.echo(f"{ENGINES}: known to a running engine alone; --set KEY=VALUE shows what it would be.\n")
-    click.echo(
-        f"A heartbeat every {INTERVAL} s, give or take a tenth, while the engine runs; it may choose another time:"
-    )
+    click.echo(f"{ENGINES}: known to a running engine alone; --set KEY=VALUE shows what it would be.")
+    hour = [to for to in context.engine_destinations or () if to.wire != "json" and not to.gets_exact_time(app)]
+    if hour:
+        click.echo(f"The time leaves as that of the span, cut to the hour: to {places(hour)}.")
+    click.echo(f"\nThen a heartbeat every {INTERVAL} s, give or take a tenth, unless the engine chooses another time:")
     click.echo(f"in the file  {', '.join(app.heartbeat_keys)}")
     names = [attribute.name for fact in app.facts_by_key.values() if fact.on == "heartbeat"
              for attribute in app.attributes_of[fact.key]]  # fmt: skip

@@ -68,7 +68,7 @@ def apps(context: click.Context, *, json_: bool) -> None:
     """List every app that reports here, with mode and endpoint.
 
     An app is here where an installed package declares it, in the entry-point group otel_usage.apps, or where the user's
-    directory has files of its reports.
+    directory has files of its reports. Exits with 0.
 
     \b
     Example:
@@ -83,7 +83,7 @@ def apps(context: click.Context, *, json_: bool) -> None:
     for one, decision in zip(contexts, decisions, strict=True):
         to = one.engine_destinations
         where = f"not known here: {printable(one.unknown or '')}" if to is None else places(to) or "nowhere"
-        rows.append((one.name, f"{decision.mode}, {because(decision)}", where))
+        rows.append((one.name, decision.mode, where))
     print_table("Apps", ("app", "mode", "an engine's own run sends to"), rows)
 
 

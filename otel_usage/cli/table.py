@@ -29,7 +29,8 @@ OTLP_ONLY = "(OTLP only)"
 def facts(context: Context, form: str, *, json_: bool) -> None:
     """Show every fact that may be collected, and why.
 
-    With its key, its attributes, their types and what values they may have. --json is --format json.
+    With its key, its attributes, their types and what values they may have. --json is
+    --format json. Exits with 0.
 
     \b
     Example:

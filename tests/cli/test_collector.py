@@ -1,5 +1,8 @@
 """`otel-usage collector` writes what a collector needs for the apps that are installed."""
 
+import json
+
+import pytest
 from generated import REPOSITORY, collector_files
 
 
@@ -11,6 +14,33 @@ def test_collector_writes_the_committed_files_for_vllm(command, tmp_path):
     committed = {path.relative_to(REPOSITORY / "collector-config"): text for path, text in collector_files().items()}
     assert written == committed
     assert (status, sorted(output.splitlines())) == (0, sorted(str(tmp_path / "made" / path) for path in committed))
+
+
+DROPPED = 'otelcol_processor_filter_spans_filtered{filter="filter/known"}'
+
+
+@pytest.mark.usefixtures("made_up_app")
+def test_collector_says_which_apps_are_taken_and_what_counts_the_rest(command, tmp_path):
+    """A gateway answers 200 for an app that it does not take, so no client can know."""
+    words = ("collector", "--app", "vllm", "--app", "myengine", "--out", str(tmp_path))
+    _, output, errors = command(*words)
+    _, for_programs, nothing = command(*words, "--json")
+
+    assert errors == (
+        "A gateway with these takes the reports of vllm, myengine; any other app's are answered 200 and dropped, "
+        f"and counted as {DROPPED}.\n"
+    )
+    assert (json.loads(for_programs), nothing) == (
+        {"apps": ["vllm", "myengine"], "files": output.splitlines(), "dropped": DROPPED}, "",
+    )  # fmt: skip
+    assert "OTEL_USAGE_APPS:-vllm,myengine}" in (tmp_path / "gateway.yaml").read_text()
+
+
+def test_the_page_of_the_collector_says_so_too():
+    """Which apps a gateway takes, and how to see what was dropped."""
+    page = (REPOSITORY / "collector-config" / "README.md").read_text()
+
+    assert [word for word in ("## Which apps are taken", "`OTEL_USAGE_APPS`", DROPPED) if word not in page] == []
 
 
 def test_collector_leaves_what_else_is_in_the_directory(command, tmp_path):

@@ -1,6 +1,7 @@
 """The command line as a whole: help, and errors of one line with the cure."""
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -115,6 +116,96 @@ def test_whatever_ends_a_command_is_no_traceback(command, monkeypatch, raised):
     assert (out, code, err.strip()) == ("", *{
         KeyboardInterrupt: (130, "otel-usage: interrupted"), BrokenPipeError: (1, ""),
     }.get(raised, (1, "otel-usage: Too many open files: /a/file")))  # fmt: skip
+
+
+@pytest.mark.parametrize("words", [["status", "--json"], ["nope"], ["report", "--json"]], ids=lambda words: words[0])
+@pytest.mark.parametrize("off", [False, True])
+def test_the_package_is_the_command(shell, words, off):
+    """By `python -m otel_usage`, with the same status, output and errors."""
+    environment = {"DO_NOT_TRACK": "1"} if off else {"OTEL_USAGE_EXPORTER": "none"}
+    module = subprocess.run([sys.executable, "-m", "otel_usage", *words], env={**os.environ, **environment}, capture_output=True, text=True, check=False)
+    status, out, err = shell(*words, **environment)
+    same = [re.sub(r'"(uuid|log_time)": [^,]+', "", text) for text in (out, module.stdout)]
+
+    assert (module.returncode, module.stderr) == (status, err)
+    assert same[0] == same[1]
+
+
+INTERRUPTED = """
+import sys, signal, threading, _thread
+class Finder:
+    def find_spec(self, name, path, target=None):
+        if name == {name!r}:
+            signal.raise_signal(signal.SIGINT)
+sys.meta_path.insert(0, Finder())
+from otel_usage.cli import main
+sys.argv = ["otel-usage", *{words!r}]
+main()
+"""
+
+
+@pytest.mark.parametrize("name", ["click", "otel_usage.cli.verify", "otel_usage.facts.registry", "rich.console", "psutil"])
+def test_an_interrupt_at_any_moment_is_one_line(run_python, name):
+    """Also while the command line itself is loaded."""
+    done = run_python(INTERRUPTED.format(name=name, words=["preview"]))
+
+    assert (done.returncode, done.stdout.partition("vllm")[0], done.stderr.strip()) == (130, "", "otel-usage: interrupted")
+
+
+def test_a_second_interrupt_ends_it_at_once(run_python):
+    """Without a traceback: by the signal, which a shell shows as 130 too."""
+    done = run_python("""
+        import signal, sys
+        from otel_usage import cli
+        class Twice:
+            def __init__(self, stream):
+                self.stream = stream
+            def write(self, text):
+                if "interrupted" in text:
+                    signal.raise_signal(signal.SIGINT)
+                return self.stream.write(text)
+            def __getattr__(self, name):
+                return getattr(self.stream, name)
+        sys.stderr = Twice(sys.stderr)
+        def interrupt(*_, **__):
+            signal.raise_signal(signal.SIGINT)
+        cli.status.signals = interrupt
+        sys.argv = ["otel-usage", "status"]
+        cli.main()
+    """)
+
+    assert (done.returncode, done.stdout, done.stderr.strip()) == (-signal.SIGINT, "", "")
+
+
+@pytest.mark.parametrize(
+    ("name", "named"),
+    [
+        ("report", ["OTEL_EXPORTER_OTLP_ENDPOINT", "<APP>_USAGE_STATS_SERVER", "OTEL_USAGE_EXPORTER=otlp", "Exits with 1"]),
+        ("preview", ["Exits with 0"]),
+        ("status", ["DO_NOT_TRACK", "OTEL_SDK_DISABLED", "OTEL_USAGE_EXPORTER", "Exits with 0"]),
+        ("apps", ["Exits with 0"]),
+        ("show", ["$<APP>_CONFIG_ROOT", "$XDG_CONFIG_HOME", "Exits with 0"]),
+        ("facts", ["Exits with 0"]),
+        ("on", ["DO_NOT_TRACK", "Exits with 1"]),
+        ("local", ["OTEL_USAGE_EXPORTER=none", "Exits with 1"]),
+        ("off", ["DO_NOT_TRACK=1", "Exits with 1"]),
+        ("verify-off", ["PYTHONPATH", "Exits with 0"]),
+        ("forget", ["Exits with 1"]),
+        ("collector", ["OTEL_USAGE_APPS", "Exits with 0"]),
+    ],
+)
+def test_each_help_names_its_variables_and_exit_statuses(command, name, named):
+    """Those that it depends on; with those, it takes --app and --json."""
+    text = " ".join(command(name, "--help")[1].split())
+
+    assert [word for word in [*named, *(["--app NAME"] if name != "apps" else []), "--json"] if word not in text] == []
+
+
+def test_these_are_all_commands():
+    """Else one could have a help that names nothing."""
+    (mark,) = (mark for mark in test_each_help_names_its_variables_and_exit_statuses.pytestmark if mark.name == "parametrize")
+
+    assert sorted(name for name, _ in mark.args[1]) == sorted(cli.commands)
 
 
 @pytest.mark.slow

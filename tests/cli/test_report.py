@@ -323,6 +323,21 @@ def test_a_setting_that_makes_no_sense_is_one_line_with_the_cure(command, home, 
     assert err.endswith("(see otel-usage report --help)\n")
 
 
+@pytest.mark.usefixtures("made_up_app")
+def test_a_fact_of_the_heartbeat_is_said_to_be_one(command):
+    """It is declared, but a report has none of it."""
+    said = (
+        "--set requests: it belongs to the heartbeat, which a run sends while it lives; a report has none of it "
+        "(see otel-usage report --help)"
+    )
+
+    assert command("report", "--set", "requests=1") == (
+        2,
+        "",
+        f"otel-usage: {said}\n",
+    )
+
+
 def test_settings_are_read_by_their_declared_types(command, config):
     """An integer, a number, a truth, a word, and null."""
     settings = ["block_size=16", "gpu_memory_utilization=1", "enable_lora=False", "dtype=torch.float16", "num_cpu=null",
@@ -396,6 +411,63 @@ def test_a_preview_has_the_time_as_it_leaves(command, monkeypatch, name, endpoin
     times = [int(span[which]) for which in ("startTimeUnixNano", "endTimeUnixNano")]
 
     assert [time - time % (3600 * 10**9) for time in times] == times if cut else times[0] % 10**9 != 0
+
+
+@pytest.mark.usefixtures("made_up_app")
+def test_a_preview_begins_with_the_mode_and_where_to_and_ends_with_the_heartbeat(command):
+    """What leaves beside the report, how often, and what a destination does not get exactly."""
+    status, out, err = command("--app", "myengine", "preview")
+    lines = out.splitlines()
+
+    assert (status, err) == (0, "")
+    assert lines[:4] == [
+        "myengine reports are local, because pytest is 'running'. This command sends and writes nothing.",
+        "An engine's own run sends nothing in mode local; in mode on it sends to https://stats.example.org/v1/traces (project, otlp).",
+        "",
+        "What myengine would report, once a run",
+    ]
+    assert lines[-6:] == [
+        "(the engine's): known to a running engine alone; --set KEY=VALUE shows what it would be.",
+        "The time leaves as that of the span, cut to the hour: to https://stats.example.org/v1/traces (project, otlp).",
+        "",
+        "Then a heartbeat every 600 s, give or take a tenth, unless the engine chooses another time:",
+        "in the file  uuid, log_time, requests",
+        "over OTLP    the resource attributes of the report, and myengine.runtime.requests, otel_usage.uptime",
+    ]
+
+
+def test_a_preview_begins_so_when_off_too(command, monkeypatch):
+    """A suspicious operator is opted out already."""
+    monkeypatch.setenv("DO_NOT_TRACK", "1")
+    status, out, err = command("preview")
+
+    assert (status, err, out.splitlines()[:2]) == (0, "", [
+        "vllm reports are off, because DO_NOT_TRACK is '1'. This command sends and writes nothing.",
+        "An engine's own run does nothing in mode off; in mode on it sends to https://stats.vllm.ai (project, json).",
+    ])  # fmt: skip
+
+
+def test_a_preview_marks_what_only_the_engine_knows(command):
+    """Not what is not found on this machine, nor what is said to be none."""
+    _, out, _ = command("preview", "--set", "dtype=auto", "--set", "block_size=null")
+    shown = {row.split("│")[1].strip(): row.split("│")[2].strip() for row in out.splitlines() if row.startswith("│")}
+
+    assert [shown[key] for key in ("dtype", "block_size", "max_model_len", "vllm_version", "env_var_json", "cuda_runtime")] == [
+        "auto", "null", "(the engine's)", "(the engine's)", "(the engine's)", "null",
+    ]  # fmt: skip
+
+
+def test_a_preview_over_otlp_says_where_the_wire_is_another(command):
+    """The project's server takes the line; a collector of the operator's takes the request."""
+    none = command("preview", "--format", "otlp", "--set", "context=LLM_CLASS")[2].splitlines()[-1]
+
+    assert none == "https://stats.vllm.ai (project, json) takes the line of --format json; a collector of yours would get this."
+
+
+@pytest.mark.parametrize("words", [["--json"], ["--json", "--format", "table"], ["--format", "json"]], ids=" ".join)
+def test_a_preview_as_json_is_the_flat_line(command, words):
+    """However it is asked for."""
+    assert list(json.loads(command("preview", *words)[1])) == KEYS
 
 
 @pytest.mark.usefixtures("made_up_app")

@@ -9,6 +9,8 @@ import pytest
 from otel_usage import consent
 from otel_usage.delivery import outbox
 
+OWN = "http://collector.example.org:4318/in/v1/traces (otlp, http/protobuf)"
+
 
 def test_every_signal_is_shown_with_its_value_and_what_it_means(command, config, monkeypatch):
     """For people: the decision first, then the table, then the places."""
@@ -20,9 +22,8 @@ def test_every_signal_is_shown_with_its_value_and_what_it_means(command, config,
     assert (status, err, lines[0]) == (0, "", "vllm reports are off, because VLLM_NO_USAGE_STATS is '0'.")
     assert [line.split() for line in lines if "VLLM_NO_USAGE_STATS" in line][1] == ["│", "VLLM_NO_USAGE_STATS", "│", "0", "│", "off", "│"]
     assert lines[1:3] == [
-        "An engine's own run does nothing in mode off; in mode on it sends to https://stats.vllm.ai (project, json), "
-        "http://collector.example.org:4318/in/v1/traces (otlp, http/protobuf).",
-        "`otel-usage report` would send to http://collector.example.org:4318/in/v1/traces (otlp, http/protobuf).",
+        f"An engine's own run does nothing in mode off; in mode on it sends to https://stats.vllm.ai (project, json), {OWN}.",
+        f"`otel-usage report` would send to {OWN}.",
     ]
     assert lines[-4:] == [
         "default        on, chosen by vllm",

@@ -99,6 +99,10 @@ def test_before_send_nothing_leaves_where_it_can_not_be_recorded(report, receive
     assert (receiver.received, [name for name, _, _ in caplog.record_tuples]) == ([], ["mine", "mine"])
 
 
+UNSEEN = (
+    "not sent: nobody could see the notice, since the program's log does not show level INFO; once a run has shown it, "
+    "later ones send"
+)
 WAYS = {
     "its level is above": lambda log, m: m.setattr(log, "level", logging.WARNING),
     "it is disabled": lambda log, m: m.setattr(log, "disabled", True),
@@ -136,12 +140,8 @@ def test_the_same_log_that_shows_it_counts(report, receiver, monkeypatch):
 
 @pytest.mark.parametrize(
     ("logs", "said"),
-    [
-        (False, "not sent: nobody could see the notice, since the program's log does not show level INFO; "
-                "once a run has shown it, later ones send"),
-        (True, "not sent: this run gave the notice; later ones send"),
-    ],
-)  # fmt: skip
+    [(False, UNSEEN), (True, "not sent: this run gave the notice; later ones send")],
+)
 def test_status_says_why_nothing_leaves(run_python, receiver, home, logs, said):
     """In a program without logging, as most are, and in one with; nothing is printed but by the log itself."""
     done = run_python(f"""

@@ -142,7 +142,7 @@ UNCLEAR = (
     ],
 )  # fmt: skip
 def test_a_url_that_can_not_be_is_told_before_anything_is_sent(export, monkeypatch, protocol, url, detail):
-    """gRPC would take any port modulo 65536, and so another."""
+    """Over gRPC the stock exporter would take any port modulo 65536, and so another."""
     monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", url)
     monkeypatch.setenv("OTEL_EXPORTER_OTLP_PROTOCOL", protocol)
 
