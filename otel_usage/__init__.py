@@ -1,4 +1,4 @@
-"""Report which hardware and settings a project is used with: anonymously, visibly, only if the user lets it."""
+"""Report which hardware and settings a project is used with: under random ids, visibly, only if the user lets it."""
 
 from otel_usage.facts.app import App
 from otel_usage.facts.environment import EnvironmentFact

@@ -2,4 +2,5 @@
 
 from otel_usage.cli import main
 
-main()
+if __name__ == "__main__":
+    main()

@@ -217,4 +217,6 @@ def engine_sends(context: Context, mode: str) -> str:
     if not to:
         return "sends nowhere: it has no endpoint, and you name no collector"
     now = {LOCAL: "sends nothing in mode local; in mode on it ", OFF: "does nothing in mode off; in mode on it "}
-    return f"{now.get(mode, '')}sends to {to}"
+    several = len(context.engine_destinations) > 1
+    cure = "; OTEL_USAGE_EXPORTER=otlp makes your collector the only one" if several else ""
+    return f"{now.get(mode, '')}sends to {to}{cure}"

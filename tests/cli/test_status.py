@@ -9,6 +9,7 @@ import pytest
 from otel_usage import consent
 from otel_usage.delivery import outbox
 
+ADDS = "OTEL_USAGE_EXPORTER=otlp makes your collector the only one"
 OWN = "http://collector.example.org:4318/in/v1/traces (otlp, http/protobuf)"
 
 
@@ -22,7 +23,7 @@ def test_every_signal_is_shown_with_its_value_and_what_it_means(command, config,
     assert (status, err, lines[0]) == (0, "", "vllm reports are off, because VLLM_NO_USAGE_STATS is '0'.")
     assert [line.split() for line in lines if "VLLM_NO_USAGE_STATS" in line][1] == ["│", "VLLM_NO_USAGE_STATS", "│", "0", "│", "off", "│"]
     assert lines[1:3] == [
-        f"An engine's own run does nothing in mode off; in mode on it sends to https://stats.vllm.ai (project, json), {OWN}.",
+        f"An engine's own run does nothing in mode off; in mode on it sends to https://stats.vllm.ai (project, json), {OWN}; {ADDS}.",
         f"`otel-usage report` would send to {OWN}.",
     ]
     assert lines[-4:] == [
@@ -32,6 +33,20 @@ def test_every_signal_is_shown_with_its_value_and_what_it_means(command, config,
         "last delivery  none",
     ]
     assert "SECRET" not in out
+
+
+def test_a_collector_of_the_operators_is_one_more_or_the_only_one(command, monkeypatch):
+    """As it says, and as OTEL_USAGE_EXPORTER has it."""
+    monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", "http://127.0.0.1:9")
+    one_more = command("status")[1].splitlines()[1]
+    monkeypatch.setenv("OTEL_USAGE_EXPORTER", "otlp")
+    only = command("status")[1].splitlines()[1]
+
+    own = "http://127.0.0.1:9/v1/traces (otlp, http/protobuf)"
+    assert (one_more, only) == (
+        f"An engine's own run sends to https://stats.vllm.ai (project, json), {own}; {ADDS}.",
+        f"An engine's own run sends to {own}.",
+    )
 
 
 def test_for_programs_it_prints_json(shell, config):

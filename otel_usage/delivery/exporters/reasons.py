@@ -6,6 +6,7 @@ import os
 import stat
 
 from otel_usage.delivery.exporters.connection import BROKEN
+from otel_usage.system.urls import place
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -60,14 +61,16 @@ def of_url(url: str, *, http: bool) -> str | None:
         parts = urlsplit(url if "://" in url else f"//{url}")
     except ValueError:
         return None
-    if http and "://" not in url:
+    if http and "://" not in url and place(url) is not None:
         return NO_SCHEME
-    if http and parts.scheme not in SCHEMES:
+    if http and parts.scheme not in ("", *SCHEMES):
         return OTHER_SCHEME
     try:
         return BAD_PORT if parts.port == 0 else None
     except ValueError:
-        return BAD_PORT
+        # Of what is no number, only a host can stand before a port; a word may as well be a user before a password.
+        host = parts.hostname or ""
+        return BAD_PORT if place(url) is not None or "." in host or host == "localhost" else None
 
 
 def of_error(error: BaseException) -> str | None:
