@@ -102,7 +102,7 @@ def _found(context: Context) -> dict[str, Any]:
     """Return what is found of an app, as JSON has it."""
     gate = context.gate
     decision = gate.decide()
-    unknown = [f"what {context.name} declares is not known here: {context.unknown}"] if context.unknown else []
+    untold = f"what {context.name} declares, its default mode too, is not known here: {context.unknown}"
     return {
         "app": context.name,
         "mode": decision.mode,
@@ -112,9 +112,9 @@ def _found(context: Context) -> dict[str, Any]:
         "file": local_file(gate.directory),
         "outbox": _outbox(gate.directory),
         "last_delivery": last_delivery(gate.directory),
-        "warnings": [*gate.app.warnings(os.environ), *unknown],
+        "warnings": [*gate.app.warnings(os.environ), *([untold] if context.unknown else [])],
         "engine_destinations": engine_as_objects(context),
-        "default": None if context.unknown else getattr(context.app, "default", ON),
+        "default": None if context.unknown else context.app.default,
     }
 
 

@@ -252,7 +252,7 @@ def test_every_command_of_the_notice_works_where_no_package_declares_the_app(she
     ]  # fmt: skip
     assert f"to {receiver.url}/v1/traces: accepted" in results[0][1].splitlines()[-2]
     assert results[0][1].splitlines()[-1] == (
-        "warning        what myengine declares is not known here: no installed package declares myengine"
+        "warning        what myengine declares, its default mode too, is not known here: no installed package declares myengine"
     )
 
 
