@@ -117,7 +117,7 @@ WAYS = {
 @pytest.mark.parametrize("way", WAYS)
 def test_a_notice_that_nobody_could_see_does_not_count(report, receiver, home, monkeypatch, way):
     """So under before-send nothing leaves, however many runs there are; without, the run sends as ever."""
-    log = logging.getLogger("mine")
+    log = logging.getLogger(f"mine, where {way}")  # a logger remembers what it was once asked
     monkeypatch.setattr(log, "level", logging.INFO)
     WAYS[way](log, monkeypatch)
     held = [report(notice="before-send", logger=log) for _ in range(2)], len(receiver.received)
