@@ -39,7 +39,7 @@ def test_report_of_another_app_goes_through_what_was_written_for_it(tmp_path, st
     settings = ("quantization=awq", "batch=13", "cache_share=0.33", "eager=true", "note=Site 7: lab", "scheduler=fair")
     answer = cli("--app", "myengine", "report", "--json", *(part for one in settings for part in ("--set", one)),
                  OTEL_EXPORTER_OTLP_ENDPOINT=gateway.http, OTEL_EXPORTER_OTLP_PROTOCOL="http/protobuf")  # fmt: skip
-    line = json.loads(json.loads(answer)["line"])
+    line = json.loads(answer)["line"]
     made = Report(made_up_app, {key: value for key, value in line.items() if value is not None})
     assert gateway.post(request({"vllm.config.dtype": "auto"}).SerializeToString()) == 200
 

@@ -86,7 +86,7 @@ def test_sealed_report_of_an_app_arrives_through_the_proxy(tmp_path, home, start
     proxy = start(Nginx(tmp_path, gateway, authority))
     environment |= {"MYENGINE_USAGE_STATS_SERVER": proxy.http, "SSL_CERT_FILE": str(proxy.authority)}
     answer = json.loads(run([command, "--app", "myengine", "report", "--json"], env=environment).stdout)
-    facts = {key: value for key, value in json.loads(answer["line"]).items() if value is not None}
+    facts = {key: value for key, value in answer["line"].items() if value is not None}
     made = Report(made_up_app, facts)
 
     ((_, _, *attributes),) = found(gateway.requests)

@@ -39,8 +39,8 @@ def report(collector, home, **environment):
 
 
 def expected(line):
-    """Return the resource and span attributes that the mapping table makes of a line of the file."""
+    """Return the resource and span attributes that the mapping table makes of a line of the file, as an object."""
     app = registry.load("vllm")
-    facts = {key: value for key, value in json.loads(line).items() if value is not None}
+    facts = {key: value for key, value in line.items() if value is not None}
     made = Report(app, facts)
     return tuple(admit_attributes(app, made.attributes(place), place)[0] for place in ("resource", "span"))
