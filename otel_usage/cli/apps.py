@@ -5,13 +5,13 @@ from __future__ import annotations
 import os
 
 from otel_usage.consent import MODE_FILE, config_directory
-from otel_usage.delivery import log, outbox
+from otel_usage.delivery import log, outbox_files
 from otel_usage.facts import registry
 from otel_usage.facts.app import RESERVED, is_name
 from otel_usage.run import notice
 
 # Files that no other program makes: a directory with one of them is that of an app which reports through this package.
-OURS = (notice.FILE, MODE_FILE, outbox.DIRECTORY, log.FILE)
+OURS = (notice.FILE, MODE_FILE, outbox_files.DIRECTORY, log.FILE)
 
 
 def known() -> list[str]:
