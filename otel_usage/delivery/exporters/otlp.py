@@ -100,8 +100,9 @@ class OTLPSender:
         if self._status:
             return f"not accepted ({self._status})"
         words = self._words or reasons.of_grpc(silence.details, self._destination.url)
-        if words in (None, reasons.UNTRUSTED, reasons.TLS_FAILED):
-            words = reasons.of_files(http=self._http) or words
+        if not self._destination.url.startswith("http://") and (missing := reasons.of_files(http=self._http)):
+            follows = words in (None, reasons.UNTRUSTED, reasons.TLS_FAILED)
+            words = missing if follows else f"{words}, and {missing}"
         if words is not None:
             return f"not accepted: {words}"
         return f"not accepted ({silence.code})" if silence.code else "not accepted: no connection or no answer in time"

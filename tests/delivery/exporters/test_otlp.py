@@ -156,24 +156,26 @@ def test_a_url_that_can_not_be_is_told_before_anything_is_sent(export, monkeypat
         ("http://127.0.0.1:9", None, "connection refused"),
         ("http://{silent}", None, "no answer in time"),
         ("https://{plain}", None, "the secure connection (TLS) failed"),
-        ("https://localhost:{port}", "other.pem", "the server's certificate can't be verified"),
-        ("https://127.0.0.1:{port}", "ca.pem", "the server's certificate can't be verified"),
-        ("https://localhost:{port}", "missing.pem", "the file that OTEL_EXPORTER_OTLP_CERTIFICATE names can't be read"),
-        ("http://localhost:{port}", None, "the connection was closed before the end of the answer"),
+        ("https://{own}", "other.pem", "the server's certificate can't be verified"),
+        ("https://{others}", "ca.pem", "the server's certificate can't be verified"),
+        ("https://{own}", "missing.pem", "the file that OTEL_EXPORTER_OTLP_CERTIFICATE names can't be read"),
+        ("http://{own}", None, "the connection was closed before the end of the answer"),
     ],
 )  # fmt: skip
 def test_each_failure_is_said_as_such(export, serve, silence, tls, authority, tmp_path, monkeypatch, protocol, place, certificate, said):
     """By the real stock exporters, twice: their log drops what it says again. OpenTelemetry's oldest says it too."""
     import trustme
 
-    context = tls("localhost")
-    context.set_alpn_protocols(["h2", "http/1.1"])
+    contexts = [tls("127.0.0.1"), tls("localhost")]
+    for context in contexts:
+        context.set_alpn_protocols(["h2", "http/1.1"])
     closing = b"HTTP/1.1 400 Bad\r\ncontent-length: 0\r\n\r\n"
-    ports = {"silent": serve(silence, reads=False), "plain": serve(closing, reads=False), "port": serve(tls=context)}
-    shown = {name: server.port if name == "port" else f"127.0.0.1:{server.port}" for name, server in ports.items()}
+    own, others = (serve(tls=context) for context in contexts)
+    servers = {"silent": serve(silence, reads=False), "plain": serve(closing, reads=False), "own": own, "others": others}
+    places = {name: f"127.0.0.1:{server.port}" for name, server in servers.items()}
     authority.cert_pem.write_to_path(tmp_path / "ca.pem")
     trustme.CA().cert_pem.write_to_path(tmp_path / "other.pem")
-    monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", place.format(**shown))
+    monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", place.format(**places))
     monkeypatch.setenv("OTEL_EXPORTER_OTLP_PROTOCOL", protocol)
     if certificate:
         monkeypatch.setenv("OTEL_EXPORTER_OTLP_CERTIFICATE", str(tmp_path / certificate))
@@ -209,6 +211,16 @@ def test_each_file_of_a_certificate_that_can_not_be_read_is_named(export, serve,
     assert export() == (
         False, True, f"not accepted: the file that OTEL_EXPORTER_OTLP_{signal}{kind} names can't be read",
     )  # fmt: skip
+
+
+def test_a_file_that_can_not_be_read_is_named_beside_another_cause(export, monkeypatch):
+    """Over gRPC the stock exporter goes on without it."""
+    monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", "https://127.0.0.1:9")
+    monkeypatch.setenv("OTEL_EXPORTER_OTLP_PROTOCOL", "grpc")
+    monkeypatch.setenv("OTEL_EXPORTER_OTLP_CERTIFICATE", "/nonexistent/ca.pem")
+
+    said = "connection refused, and the file that OTEL_EXPORTER_OTLP_CERTIFICATE names can't be read"
+    assert export() == (False, True, f"not accepted: {said}")
 
 
 def test_over_grpc_a_directory_of_certificates_is_no_file(export, tmp_path, monkeypatch):
