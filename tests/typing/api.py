@@ -43,6 +43,7 @@ dropped: int = usage.dropped
 version: str = otel_usage.__version__
 
 with UsageReporter("myengine", version="1.2.0", heartbeat=0, notice="before-send") as reporter:
+    shown: str = reporter.notice()
     reporter.report(context="LIBRARY")
 
 with capture(APP) as reports:
