@@ -31,7 +31,7 @@ OPERATORS = (
 
 
 class Mutant(NamedTuple):
-    """One changed copy of a module. module: its path in the repository. change: the lines before and after."""
+    """One changed copy of a module. module: its path in the repository. change: the lines before and after, uncommented."""
 
     module: str
     line: int
@@ -75,7 +75,7 @@ def _change(source: str, mutated: str) -> str:
     before, after = [], []
     for line in lines:
         if line.startswith(("- ", "+ ")):
-            (before if line[0] == "-" else after).append(line[2:].strip())
+            (before if line[0] == "-" else after).append(line[2:].partition("  # ")[0].strip())
     return f"{' '.join(before)} -> {' '.join(after)}"
 
 

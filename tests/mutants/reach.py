@@ -50,7 +50,7 @@ def main(output: str) -> None:
             str(line): sorted(quick & {function(context.rpartition("|")[0]) for context in contexts})
             for line, contexts in reached.items()
         }
-    Path(output).write_text(json.dumps({"seconds": durations.seconds, "lines": lines}), encoding="utf-8")
+    Path(output).write_text(json.dumps({"seconds": durations.seconds, "quick": sorted(quick), "lines": lines}), encoding="utf-8")
     print(f"{len(durations.seconds)} tests, {len(durations.failed)} of them left out since they fail here")
 
 

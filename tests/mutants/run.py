@@ -1,8 +1,9 @@
 """Mutation testing of the modules that carry the promises: `make mutants`.
 
-Each mutant meets the quick tests that reach its line, those of the module's own test file first, and of all others at
-most `DRAWN`, drawn by a fixed seed. A survivor is listed with its reason in tests/SURVIVORS.md. Exit status 1 means that
-fewer than `GOAL` per cent were killed, or that a survivor is not listed.
+Each mutant meets the quick tests that reach its line: those of the module's own test file first, then those of the same
+folder, then at most `DRAWN` of all others, drawn by a fixed seed. A survivor is listed with its reason in
+tests/SURVIVORS.md. Exit status 1 means that fewer than `GOAL` per cent were killed, that a survivor is not listed, or
+that a listed change is no mutant of the module.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from __future__ import annotations
 import json
 import os
 import random
+import re
 import shutil
 import subprocess
 import sys
@@ -29,17 +31,19 @@ SURVIVORS = REPOSITORY / "tests" / "SURVIVORS.md"
 MODULES = tuple(
     f"otel_usage/{name}.py"
     for name in (
-        "consent", "facts/admission", "system/directory", "system/trusted_path", "system/file_names", "delivery/outbox",
-        "delivery/outbox_files", "delivery/pending_report", "run/job", "run/run", "run/marker",
-        "system/private_files", "delivery/exporters/project_sender", "delivery/exporters/http",
-        "delivery/exporters/connection",
+        "consent", "facts/admission", "system/directory", "system/trusted_path", "system/file_names",
+        "system/private_files", "delivery/local_file", "delivery/outbox", "delivery/outbox_files",
+        "delivery/pending_report", "run/job", "run/run", "run/marker", "delivery/exporters/project_sender",
+        "delivery/exporters/http", "delivery/exporters/connection",
     )
 )  # fmt: skip
 WORKERS = 2
 DRAWN = 60
 SEED = 20261124
+OTHER_SYSTEMS = "tests/test_other_systems.py::"  # imports the package in child processes, on systems that lack something
 GOAL = 90
 LIMIT = 20.0  # seconds for the tests of a mutant, beside five times what they take by themselves
+ROW = re.compile(r"^\| `(.+)` \| ", re.MULTILINE)  # a change that is listed
 NOT_COPIED = shutil.ignore_patterns(".git", ".venv", ".*cache*", "__pycache__", ".hypothesis")
 
 
@@ -83,32 +87,36 @@ def read_only_root() -> list[str]:
 
 
 class Reach:
-    """Which tests reach a line. lines: by module and line. seconds: what each test takes."""
+    """Which quick tests reach a line. lines: by module and line. quick: all of them. seconds: what each test takes."""
 
     def __init__(self, copy: Copy) -> None:
         output = copy.repository / ".reach.json"
         subprocess.run([copy.python, HERE / "reach.py", output], cwd=copy.repository, check=True)
         found = json.loads(output.read_text())
-        self.lines, self.seconds = found["lines"], found["seconds"]
+        self.lines, self.quick, self.seconds = found["lines"], found["quick"], found["seconds"]
 
     def tests(self, module: str, line: int) -> list[str]:
-        """Return the tests for a mutant of that line, the module's own first, the quickest first.
+        """Return the tests for a mutant of that line in the order in which they run, the quickest of each group first.
 
         A line that runs when its module is imported, or in child processes alone, is reached by all tests of the module.
         """
         of_module = self.lines.get(module, {})
-        reached = of_module.get(str(line)) or sorted({test for tests in of_module.values() for test in tests})
-        own = str(Path("tests", *Path(module).parts[1:-1], f"test_{Path(module).stem}.py::"))
-        others = [test for test in reached if not test.startswith(own)]
+        folder = str(Path("tests", *Path(module).parts[1:-1]))
+        own = f"{folder}/test_{Path(module).stem}.py::"
+        reached = set(of_module.get(str(line), ()))
+        if not reached:
+            reached = {test for tests in of_module.values() for test in tests}
+            reached |= {test for test in self.quick if test.startswith((own, OTHER_SYSTEMS))}
+        first = {test for test in reached if test.startswith((own, OTHER_SYSTEMS))}
+        near = {test for test in reached - first if folder != "tests" and os.path.dirname(test.partition("::")[0]) == folder}
+        others = sorted(reached - first - near)
         drawn = random.Random(f"{SEED} {module} {line}").sample(others, min(DRAWN, len(others)))
-        fast = lambda tests: sorted(tests, key=self.seconds.__getitem__)  # noqa: E731 -- one expression
-        return [*fast(test for test in reached if test.startswith(own)), *fast(drawn)]
+        return [test for group in (first, near, drawn) for test in sorted(group, key=lambda test: (self.seconds[test], test))]
 
     def check(self, copy: Copy) -> None:
         """End where the tests do not pass without a mutant: each of them would count as killed."""
-        tests = sorted({test for lines in self.lines.values() for some in lines.values() for test in some})
         worker = copy.start()
-        if ask(worker, None, tests, self.limit(tests), MODULES[0]) != "passed":
+        if ask(worker, None, self.quick, self.limit(self.quick), MODULES[0]) != "passed":
             sys.exit((copy.repository / ".tests.log").read_text()[-2000:])
         worker.stdin.close()
         worker.wait()
@@ -157,9 +165,30 @@ def survivors(copies: list[Copy], reach: Reach, every: list[Mutant]) -> list[Mut
     return alive
 
 
+class Listed:
+    """The survivors that have a reason, as they are listed when the run begins: an edit meanwhile is not mixed in."""
+
+    def __init__(self) -> None:
+        sections = SURVIVORS.read_text(encoding="utf-8").split("\n## ")[1:]
+        self.changes = {module: ROW.findall(rows) for module, _, rows in (section.partition("\n") for section in sections)}
+
+    def complaints(self, every: list[Mutant], alive: list[Mutant]) -> list[str]:
+        """Return a line for each survivor that is not listed, and for each listed change that is no mutant."""
+        made: dict[str, set[str]] = {mutant.module: set() for mutant in every}
+        for mutant in every:
+            made[mutant.module].add(mutant.change)
+        return [
+            *(f"not listed in {SURVIVORS.name}: {mutant.module}:{mutant.line}: `{mutant.change}`"
+              for mutant in sorted(alive) if mutant.change not in self.changes.get(mutant.module, ())),
+            *(f"listed in {SURVIVORS.name}, but no mutant: {module}: `{change}`"
+              for module in made for change in self.changes.get(module, ()) if change not in made[module]),
+            *(f"listed in {SURVIVORS.name}, but not tested: {module}" for module in self.changes if module not in MODULES),
+        ]  # fmt: skip
+
+
 def main(modules: list[str]) -> int:
     """Test the mutants of some modules, of all by default, and print the score of each."""
-    begin = time.monotonic()
+    begin, listed = time.monotonic(), Listed()
     every = [mutant for module in modules or MODULES for mutant in mutants(REPOSITORY, module)]
     with tempfile.TemporaryDirectory(prefix="mutants-") as folder:
         copies = [Copy(Path(folder) / str(number)) for number in range(WORKERS)]
@@ -167,16 +196,15 @@ def main(modules: list[str]) -> int:
         reach.check(copies[-1])
         alive = survivors(copies, reach, every)
     made, left = (Counter(mutant.module for mutant in some) for some in (every, alive))
+    width = max(map(len, made))
     for module in made:
-        print(f"{module:34} {made[module]:4} mutants, {100 * (1 - left[module] / made[module]):5.1f} % killed")
+        print(f"{module:{width}} {made[module]:4} mutants, {100 * (1 - left[module] / made[module]):5.1f} % killed")
     score = 100 * (1 - len(alive) / len(every))
-    print(f"{'all':34} {len(every):4} mutants, {score:5.1f} % killed, {(time.monotonic() - begin) / 60:.0f} min")
-    sections = SURVIVORS.read_text(encoding="utf-8").split("\n## ")
-    listed = {module: rows for module, _, rows in (section.partition("\n") for section in sections)}
-    unlisted = [mutant for mutant in alive if f"`{mutant.change}`" not in listed.get(mutant.module, "")]
-    for mutant in sorted(unlisted):
-        print(f"not listed in {SURVIVORS.name}: {mutant.module}:{mutant.line}: `{mutant.change}`")
-    return int(score < GOAL or bool(unlisted))
+    print(f"{'all':{width}} {len(every):4} mutants, {score:5.1f} % killed, {(time.monotonic() - begin) / 60:.0f} min")
+    complaints = listed.complaints(every, alive)
+    for complaint in complaints:
+        print(complaint)
+    return int(score < GOAL or bool(complaints))
 
 
 if __name__ == "__main__":
