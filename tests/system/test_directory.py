@@ -1,6 +1,7 @@
 """Nothing is written or removed through another user's link, and no file that is not ours is removed."""
 
 import contextlib
+import importlib.util
 import logging
 import os
 import subprocess
@@ -359,7 +360,8 @@ def test_a_new_file_is_private_from_its_first_moment(tmp_path, monkeypatch, flag
 
 
 @pytest.mark.parametrize(("flags", "mode", "narrowed"), [
-    (READ, 0o644, 0o644), (APPEND, 0o644, 0o600), (APPEND, 0o660, 0o600), (APPEND, 0o601, 0o600), (APPEND, 0o700, 0o600), (APPEND, 0o600, 0o600)
+    (READ, 0o644, 0o644), (APPEND, 0o644, 0o600), (APPEND, 0o660, 0o600), (APPEND, 0o601, 0o600), (APPEND, 0o700, 0o600),
+    (APPEND, 0o577, 0o600), (APPEND, 0o600, 0o600),
 ])  # fmt: skip
 def test_a_file_that_others_may_use_is_narrowed_when_it_is_to_be_written(tmp_path, flags, mode, narrowed):
     """To the mode in which it is made; one that is only read stays as it is."""
@@ -369,6 +371,19 @@ def test_a_file_that_others_may_use_is_narrowed_when_it_is_to_be_written(tmp_pat
         os.close(folder.open_file("file", flags))
 
     assert oct((tmp_path / "file").stat().st_mode & 0o777) == oct(narrowed)
+
+
+@pytest.mark.parametrize(("calls", "flag", "relative"), [(None, True, True), (set(), True, False), (None, False, False)])
+def test_a_directory_is_held_open_where_the_system_has_both_the_calls_and_the_flag(monkeypatch, calls, flag, relative):
+    """A system that lacks one of the two is reached by paths."""
+    if calls is not None:
+        monkeypatch.setattr(os, "supports_dir_fd", calls)
+    if not flag:
+        monkeypatch.delattr(os, "O_DIRECTORY")
+    copy = importlib.util.module_from_spec(importlib.util.spec_from_file_location("copy_of_directory", directory.__file__))
+    copy.__loader__.exec_module(copy)
+
+    assert copy.RELATIVE is relative
 
 
 @pytest.mark.parametrize("relative", [True, False])

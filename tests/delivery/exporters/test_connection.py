@@ -1,6 +1,7 @@
 """One connection: how long each address may take, where an answer ends, and what counts as a number in it."""
 
 import socket
+import ssl
 import time
 
 import pytest
@@ -122,3 +123,20 @@ def test_the_size_of_a_chunk_is_a_hexadecimal_number(serve, size, sent, found):
     reply = b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n%s\r\n%s\r\n0\r\n\r\n" % (size.encode(), b"x" * sent)
 
     assert answer(serve(reply)) == found
+
+
+def test_openssl_without_our_option_keeps_all_of_its_own(serve, tls, trusted, monkeypatch):
+    """OpenSSL 1.1 has no option that ignores a cut, so there is none to turn off."""
+    monkeypatch.delattr(ssl, "OP_IGNORE_UNEXPECTED_EOF")
+    made, load = [], ssl.SSLContext.load_default_certs
+    monkeypatch.setattr(ssl.SSLContext, "load_default_certs", lambda context: made.append(context) or load(context))
+    post(f"https://localhost:{serve(tls=tls('localhost')).port}/", b"", {}, timeout=5.0, allowed=lambda: True)
+
+    assert [context.options for context in made] == [ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).options]
+
+
+@pytest.mark.timeout(10)
+def test_a_connection_that_was_never_opened_has_no_reply():
+    """Reading from it ends at once."""
+    with pytest.raises(ExchangeError, match=CUT):
+        Connection(time.monotonic() + 5, lambda: True).reply()
