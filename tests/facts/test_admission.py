@@ -1,4 +1,4 @@
-"""The exit: what may leave, and in which form."""
+"""Admission decides which facts may leave, and in which form."""
 
 import math
 import string
@@ -17,7 +17,7 @@ CLASSES = Fact("kind", str, values=("AwqModel", "Wrapped"), why="x").attributes(
 
 
 def test_only_declared_facts_that_fit_stand_in_the_file():
-    """Undeclared keys, wrong types and long values are left out and named; unknown values are just left out."""
+    """Undeclared keys, wrong types and long values are left out and counted by name; unknown values are left out without a word."""
     given_facts = {"quantization": "private", "secret": "x", "batch": "8", "note": LONG, "eager": None, "requests": 3}
 
     assert admit(APP, given_facts) == (
@@ -32,7 +32,7 @@ def test_only_declared_facts_that_fit_stand_in_the_file():
 
 
 def test_heartbeats_have_their_own_facts():
-    """A heartbeat takes what is declared for heartbeats, and the run's uuid and time."""
+    """A heartbeat takes the facts that are declared for heartbeats, the run's uuid and the time."""
     facts = {"uuid": "a", "log_time": 1, "uptime": 600, "requests": 3, "batch": 8}
 
     assert admit(APP, facts, on="heartbeat") == (
@@ -42,14 +42,14 @@ def test_heartbeats_have_their_own_facts():
 
 
 def test_a_context_outside_the_closed_set_is_unknown_everywhere():
-    """Of all strings, a context alone is replaced in the file too."""
+    """The context is the only string that is replaced in the file as well."""
     problem = "context must be one of UNKNOWN_CONTEXT, API_SERVER, BATCH_RUNNER"
 
     assert admit(APP, {"context": "SECRET"}) == ({"context": "UNKNOWN_CONTEXT"}, [problem])
 
 
 def test_only_declared_attributes_leave_and_only_in_their_place():
-    """An attribute that is not declared, or not for that place, does not leave."""
+    """An attribute that is not declared, or is declared for another place, does not leave."""
     attributes = {"otel_usage.gpu.count": 2, "team": "secret", "otel_usage.context": "API_SERVER", "host.name": "x"}
 
     assert admit_attributes(APP, attributes, "resource") == (
@@ -128,7 +128,7 @@ def test_only_declared_attributes_leave_and_only_in_their_place():
     ],
 )
 def test_a_value_leaves_in_the_form_that_its_row_declares(name, value, leaves):
-    """Numbers have their step, strings their set or pattern; the rest is `other`, or stays."""
+    """A number is cut to its step. A string fits its set or pattern, or leaves as `other`."""
     admitted, _ = admit_value(APP.attributes[name], value)
 
     assert (repr(admitted), type(admitted)) == (repr(leaves), type(leaves))
@@ -136,7 +136,7 @@ def test_a_value_leaves_in_the_form_that_its_row_declares(name, value, leaves):
 
 @pytest.mark.parametrize("pattern", ["(", "a**", "[b-a]", "(?<=a+)b"])
 def test_a_pattern_that_is_no_regular_expression_costs_its_own_fact_alone(pattern):
-    """The report leaves with `other` in its place, rather than not at all."""
+    """The report leaves with `other` as the value of that fact."""
     attribute = Fact("kind", str, pattern=pattern, why="x").attributes("myengine")[0]
 
     assert admit_value(attribute, "a")[0] == "other"
@@ -144,14 +144,14 @@ def test_a_pattern_that_is_no_regular_expression_costs_its_own_fact_alone(patter
 
 @pytest.mark.parametrize("step", [None, 0.01, 1.0])
 def test_a_negative_zero_leaves_as_zero(step):
-    """With a step and without: its sign would tell it from others."""
+    """With a step and without one, the sign of a zero never leaves: it would tell one report from others."""
     attribute = Fact("share", float, step=step, why="x").attributes("myengine")[0]
 
     assert [repr(admit_value(attribute, value)[0]) for value in (-0.0, 0.0)] == ["0.0", "0.0"]
 
 
 def test_a_number_of_too_many_steps_is_absent():
-    """More than a double counts; it costs itself alone."""
+    """A number with more steps than a double can count is left out, and every other fact stays."""
     attribute = Fact("share", float, step=5e-324, why="x").attributes("myengine")[0]
 
     assert admit_value(attribute, 1.0) == (None, "myengine.config.share is not from -1000000000 to 1000000000")
@@ -211,7 +211,7 @@ def test_a_number_of_too_many_steps_is_absent():
     ],
 )
 def test_a_version_loses_what_a_private_build_adds(version, leaves):
-    """The public part stays, and a local part that is published."""
+    """The public part of a version stays, and so does a local part that is published."""
     assert admit_value(APP.attributes["service.version"], version)[0] == leaves
 
 
@@ -224,7 +224,7 @@ STRINGS += [("otel_usage.gpu.runtime.version", text) for text in ("12.8", "6.4.4
 
 @given(st.sampled_from(STRINGS), st.text(string.ascii_letters, min_size=5, max_size=12), st.integers(0, 60), st.sampled_from(["", " ", "-", ".", "+"]))
 def test_no_word_leaves_in_a_version_or_a_platform(case, word, place, between):
-    """Wherever it stands: it is cut, or all of the string is `other`."""
+    """Wherever a private word stands, it is cut off, or the whole string becomes `other`."""
     name, text = case
     left, _ = admit_value(APP.attributes[name], f"{text[:place]}{between}{word}{between}{text[place:]}")
 
@@ -233,7 +233,7 @@ def test_no_word_leaves_in_a_version_or_a_platform(case, word, place, between):
 
 @given(st.sampled_from(STRINGS), st.integers(10**9, 10**18), st.integers(0, 60), st.sampled_from(["", " ", "-", ".", "+"]))
 def test_no_number_leaves_whole_in_a_version_or_a_platform(case, number, place, between):
-    """None that could be an id: ten digits are cut, or all of the string is `other`."""
+    """A number of ten digits could be an id: it is cut off, or the whole string becomes `other`."""
     name, text = case
     left, _ = admit_value(APP.attributes[name], f"{text[:place]}{between}{number}{between}{text[place:]}")
 
@@ -259,7 +259,7 @@ def test_no_number_leaves_whole_in_a_version_or_a_platform(case, number, place, 
     ],
 )
 def test_a_runtime_is_numbers_and_dots(version, leaves):
-    """A tail is cut: a hash or a build number tells a machine from others."""
+    """The tail of a version is cut off: a hash or a build number tells one machine from others."""
     assert admit_value(APP.attributes["otel_usage.gpu.runtime.version"], version)[0] == leaves
 
 
@@ -307,7 +307,7 @@ def test_a_runtime_is_numbers_and_dots(version, leaves):
     ],
 )
 def test_a_kernel_keeps_its_version_and_a_published_flavour_only(platform, leaves):
-    """A kernel's own name may be a company's or a person's."""
+    """The name of a kernel that somebody built may be a company's or a person's."""
     assert admit_value(APP.attributes["os.description"], platform)[0] == leaves
 
 
@@ -324,12 +324,12 @@ def test_a_kernel_keeps_its_version_and_a_published_flavour_only(platform, leave
     ],
 )
 def test_a_name_inside_parentheses_is_checked_alone(value, leaves):
-    """What wraps a private class is known, what is wrapped is not told."""
+    """A known wrapper leaves, and a private class inside it becomes `other`."""
     assert admit_value(CLASSES, value)[0] == leaves
 
 
 def test_what_leaves_twice_leaves_the_same():
-    """The exit changes nothing of what it let through before: an outbox or a gateway may ask again."""
+    """Admission changes nothing that it admitted before: an outbox or a gateway may ask it again."""
     report = Report(APP, {"total_memory": 25276063744, "cpu_type": "AMD EPYC", "quantization": "acme",
                           "platform": "Linux-5.15.0-acme-x86_64-with-glibc2.35", "cache_share": 0.9249})  # fmt: skip
     once, _ = admit_attributes(APP, report.attributes("resource"), "resource")
@@ -346,7 +346,7 @@ KEYS = st.one_of(st.sampled_from(sorted(APP.facts_by_key)), st.text(string.ascii
 
 @given(st.dictionaries(KEYS, SCALARS, max_size=30))
 def test_nothing_undeclared_leaves_whatever_is_given(given_facts):
-    """For any facts: nothing raises, the file's keys are the declared ones, and each value leaves as declared."""
+    """For any facts, nothing raises, the keys in the file are the declared ones, and each value leaves as its row declares."""
     facts, _ = admit(APP, given_facts)
     report = Report(APP, {**facts, "log_time": 1})
     line = report.values
@@ -363,7 +363,7 @@ def test_nothing_undeclared_leaves_whatever_is_given(given_facts):
 
 @given(st.text(max_size=300))
 def test_a_string_leaves_as_declared_or_as_other(text):
-    """For any string: what leaves an identifier's row is an identifier, or a wrapped one, or `other`."""
+    """For any string, an identifier's row lets out an identifier, a wrapped identifier or `other`."""
     plain, _ = admit_value(App("myengine", facts=[Fact("kind", str, why="x")]).attributes["myengine.config.kind"], text)
 
     assert plain is None or set(plain) <= set(string.ascii_letters + string.digits + "_.+-()")

@@ -1,4 +1,4 @@
-"""What an app may declare."""
+"""An app declares its name, endpoint and facts, and each mistake is refused at once."""
 
 import importlib
 import pkgutil
@@ -11,14 +11,14 @@ from otel_usage.facts.app import RESERVED
 
 @pytest.mark.parametrize("name", ["", "Vllm", "1engine", "my-engine", "my.engine", "x" * 33, "ünix", None, 7])
 def test_a_name_that_could_not_be_a_namespace_is_refused(name):
-    """Names match ^[a-z][a-z0-9_]{0,31}$."""
+    """A name matches ^[a-z][a-z0-9_]{0,31}$."""
     with pytest.raises(ValueError, match=r"the name must match \^\[a-z\]\[a-z0-9_\]\{0,31\}\$"):
         App(name)
 
 
 @pytest.mark.parametrize("name", ["service", "host", "gen_ai", "otel", "otel_usage"])
 def test_a_name_of_the_semantic_conventions_is_refused(name):
-    """An app is no root namespace of the semantic conventions, nor of this library."""
+    """An app's name is neither a root namespace of the semantic conventions nor the one of this library."""
     with pytest.raises(ValueError, match="is a root namespace of the semantic conventions"):
         App(name)
 
@@ -51,7 +51,7 @@ def test_every_root_namespace_of_the_installed_conventions_is_reserved():
     ],
 )
 def test_a_key_or_attribute_that_is_taken_is_refused(fact, problem):
-    """A declared fact can replace neither a built-in one, nor a parameter, nor another declared one."""
+    """A declared fact can't replace a built-in fact, a parameter or another declared fact."""
     with pytest.raises(ValueError, match="choose another") as caught:
         App("myengine", facts=[Fact("mine", str, why="x"), fact])
 
@@ -60,7 +60,7 @@ def test_a_key_or_attribute_that_is_taken_is_refused(fact, problem):
 
 @pytest.mark.parametrize("endpoint", ["http://stats.example.org", "ftp://stats.example.org", "stats.example.org", "", 7])
 def test_an_endpoint_must_be_https_unless_it_is_this_machine(endpoint):
-    """An adopter's endpoint in the open is refused when it is declared."""
+    """An endpoint over plain HTTP on another machine is refused when it is declared."""
     with pytest.raises(ValueError, match="the endpoint must be a URL that starts with https://"):
         App("myengine", endpoint=endpoint)
 
@@ -73,7 +73,7 @@ def test_other_mistakes_of_a_declaration_are_refused(more):
 
 
 def test_the_keys_of_the_file_stand_in_one_order():
-    """Hardware, what leads, the run, then the declared facts; heartbeats have their own few."""
+    """First the hardware, then the leading facts, the run and the declared facts; a heartbeat has a short list of its own."""
     app = App("myengine", leading=["env"], facts=[
         Fact("first", str, why="x"), Fact("env", str, why="x"), Fact("load", int, why="x", on="heartbeat"),
     ])  # fmt: skip
@@ -87,7 +87,7 @@ def test_the_keys_of_the_file_stand_in_one_order():
 
 
 def test_a_version_may_be_looked_up_when_it_is_needed():
-    """A function is called each time, and one that fails finds none; a string stands as it is."""
+    """A function is called for each report, and no version is known where it fails; a string is used as it is."""
     versions = iter(["1.0", "2.0"])
     app = App("myengine", version=lambda: next(versions))
 

@@ -1,4 +1,4 @@
-"""The built-in table against docs/design.md, "Report: attributes", row by row."""
+"""The built-in table agrees with docs/design.md, "Report: attributes", row by row."""
 
 import re
 
@@ -15,7 +15,7 @@ APP = App("myengine")
 
 
 def attributes_of(**facts):
-    """Return what the facts become on the resource, but for the identity of the report."""
+    """Return the attributes that the facts become on the resource, without those that identify the report."""
     named = Report(APP, facts).attributes("resource")
     return {k: v for k, v in named.items() if k not in ("service.name", "service.instance.id")}
 
@@ -57,7 +57,7 @@ def attributes_of(**facts):
     ],
 )  # fmt: skip
 def test_each_key_becomes_the_attributes_of_the_contract(key, value, attributes):
-    """The table of docs/design.md, "Report: attributes", one way."""
+    """Each row of docs/design.md, "Report: attributes", holds from key to attributes."""
     assert attributes_of(**{key: value}) == attributes
 
 
@@ -71,7 +71,7 @@ def test_each_key_becomes_the_attributes_of_the_contract(key, value, attributes)
     ],
 )  # fmt: skip
 def test_the_attributes_become_the_same_key_again(key, value):
-    """The same table, the other way: only that key, with that value."""
+    """Each row of docs/design.md, "Report: attributes", holds from attributes to key: only that key, with that value."""
     attributes = attributes_of(**{key: value})
     joined = {
         name: fact.join(tuple(attributes.get(column.name) for column in APP.attributes_of[name]))
@@ -84,7 +84,7 @@ def test_the_attributes_become_the_same_key_again(key, value):
 
 @pytest.mark.parametrize("app", [APP, MYENGINE, VLLM], ids=lambda app: app.name)
 def test_every_string_is_bounded_and_says_why_where_it_is_not(app):
-    """A path with a name in it leaves no attribute as it is, but for free text, whose row says why it is that."""
+    """A path with a name in it never leaves as it is; only free text may hold one, and its row says why."""
     secret = "/home/ann/plans"
     leaves = {name: admit_value(column, secret)[0] for name, column in app.attributes.items() if column.type is str}
     free = {name: column.open for name, column in app.attributes.items() if column.open}
@@ -95,7 +95,7 @@ def test_every_string_is_bounded_and_says_why_where_it_is_not(app):
 
 
 def test_every_built_in_number_names_its_bounds():
-    """None relies on those that hold where a row names none."""
+    """No row relies on the default bounds."""
     bounds = {a.name: (a.minimum, a.maximum, a.step) for a in APP.attributes.values() if a.type in (int, float)}
 
     assert bounds == {
@@ -109,7 +109,7 @@ def test_every_built_in_number_names_its_bounds():
 
 @pytest.mark.parametrize("app", [APP, VLLM], ids=lambda app: app.name)
 def test_no_pattern_repeats_without_bound(app):
-    """So none takes long, whatever it is asked about; what a value is cut to has one such part, between two others."""
+    """A pattern takes little time for any string. A pattern that cuts a value has one open part, between two others."""
     patterns = {name: column.pattern for name, column in app.attributes.items() if column.pattern}
     cuts = {name: column.clean[0] for name, column in app.attributes.items() if column.clean}
     unbounded = {name: re.findall(r"[*+]\??", re.sub(r"\\.|\[[^]]*\]", "x", text)) for name, text in patterns.items()}
@@ -120,7 +120,7 @@ def test_no_pattern_repeats_without_bound(app):
 
 
 def test_every_built_in_fact_has_a_reason_of_its_own():
-    """A clause that an operator can read; no two facts have the same one."""
+    """Each reason is a clause for an operator, and no two facts share one."""
     reasons = [fact.why for fact in APP.facts_by_key.values()]
 
     assert [why for why in reasons if not 15 <= len(why) <= 100] == []
@@ -128,7 +128,7 @@ def test_every_built_in_fact_has_a_reason_of_its_own():
 
 
 def test_every_detected_fact_is_admitted_as_it_is():
-    """What the detectors yield on this machine is in the table, with the type of its row; nothing of it is dropped."""
+    """Whatever the detectors find on this machine is in the table with the type of its row, and admission drops none of it."""
     found = dict(pair for detector in DETECTORS.values() for pair in detector())
     known = {key: value for key, value in found.items() if value is not None}
 

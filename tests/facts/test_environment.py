@@ -1,4 +1,4 @@
-"""Environment variables in one JSON string."""
+"""The values of environment variables travel in one JSON string."""
 
 import pytest
 
@@ -13,7 +13,7 @@ FACT = EnvironmentFact(
 
 
 def test_each_variable_is_an_attribute_of_its_own():
-    """The attributes are <app>.env.<NAME>, with the declared types."""
+    """Each variable becomes the attribute <app>.env.<NAME> with its declared type."""
     named = [(attribute.name, attribute.type) for attribute in FACT.attributes("myengine")]
 
     assert named == [("myengine.env.FAST", bool), ("myengine.env.PARTS", str)]
@@ -34,12 +34,12 @@ def test_each_variable_is_an_attribute_of_its_own():
     ],
 )
 def test_only_declared_variables_that_fit_stay_in_the_string(given, admitted):
-    """What is not declared is left out and named; the rest keeps its order and form."""
+    """An undeclared variable is left out and counted by name; the others keep their order and form."""
     assert FACT.admit(given) == admitted
 
 
 def test_a_variable_that_is_a_number_has_bounds_too():
-    """As any other number: what is out of them does not leave."""
+    """A number out of its bounds does not leave, as with any other fact."""
     fact = EnvironmentFact("env_var_json", [Fact("PARTS", int, minimum=1, maximum=8, why="who splits")], why="who changes defaults")
     attributes = App("myengine", facts=[fact]).attributes
     left = [admit_value(attributes["myengine.env.PARTS"], value)[0] for value in (0, 1, 8, 9)]
@@ -48,7 +48,7 @@ def test_a_variable_that_is_a_number_has_bounds_too():
 
 
 def test_a_string_is_split_into_its_variables_and_joined_again():
-    """A report's string and its attributes say the same."""
+    """The string of a report and its attributes say the same."""
     text = '{"FAST": true, "PARTS": "8,8"}'
 
     assert (FACT.split(text), FACT.join((True, "8,8")), FACT.join((None, None))) == ((True, "8,8"), text, None)

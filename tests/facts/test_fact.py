@@ -1,4 +1,4 @@
-"""What a fact is, and which declarations make sense."""
+"""A fact is a row of the table, and a declaration that makes no sense is refused."""
 
 import math
 import re
@@ -54,7 +54,7 @@ def test_a_row_that_makes_no_sense_is_refused_when_it_is_declared(arguments, pro
 
 
 def test_a_number_has_bounds_whether_its_row_names_them_or_not():
-    """By default those of its type and unit; a string and a boolean have none."""
+    """By default a number has the bounds of its type and unit; a string and a boolean have none."""
     facts = [Fact("a", int, why="x"), Fact("b", int, unit="By", why="x"), Fact("c", float, why="x"), Fact("d", bool, why="x"),
              Fact("e", str, why="x"), Fact("f", int, minimum=0, maximum=8, why="x"), Fact("g", float, maximum=1, why="x")]  # fmt: skip
     bounds = [(a.minimum, a.maximum) for fact in facts for a in fact.attributes("myengine")]
@@ -69,7 +69,7 @@ def test_a_number_has_bounds_whether_its_row_names_them_or_not():
     + [f"All{chr(code)}" for code in (0x34F, 0x115F, 0x1160, 0x17B4, 0x180B, 0x180F, 0x2800, 0x3164, 0xFE00, 0xFE0F, 0xFFA0, 0xE0100, 0xE01EF)]
 )  # fmt: skip
 def test_what_a_collector_searches_for_is_what_the_client_refuses(text):
-    """The two expressions of the rule for strings, RE2's classes of characters written out."""
+    """A collector's expressions, with RE2's character classes written out, find the text that admission refuses."""
     classes = {"\\p{C}": "\x00-\x1f\x7f-\x9f\xad\u200b-\u200f\u202a-\u202e\ufeff\ue000", "\\p{Zl}": "\u2028", "\\p{Zp}": "\u2029"}
     unseen = UNSEEN
     for name, characters in classes.items():
@@ -83,14 +83,14 @@ def test_what_a_collector_searches_for_is_what_the_client_refuses(text):
 
 @pytest.mark.parametrize("text", ["any words, at all", "a (none) b", "Allgäu", "none", "rest", "other", "ü", "日本 1", "a  b", "price: $5"])
 def test_free_text_is_free_otherwise(text):
-    """A word of a reader's counts only where it is all of the text."""
+    """A word that readers make up is refused only where it is the whole text."""
     free = Fact("note", str, open="x", why="x").attributes("myengine")[0]
 
     assert admit_value(free, text) == (text, None)
 
 
 def test_a_string_is_an_identifier_unless_it_is_declared_otherwise():
-    """The default pattern is that of an identifier; values and free text have none."""
+    """The default pattern is the one for identifiers; a closed set and free text have no pattern."""
     patterns = [Fact("a", str, why="x").pattern, Fact("a", str, values=["b"], why="x").pattern,
                 Fact("a", str, open="y", why="x").pattern, Fact("a", int, why="x").pattern]  # fmt: skip
 
@@ -119,14 +119,14 @@ def test_a_string_is_an_identifier_unless_it_is_declared_otherwise():
     ],
 )
 def test_a_value_is_admitted_exactly_or_not_at_all(declared, value, admitted):
-    """Types are exact, strings at most 256 bytes, ints 64 bits, doubles finite."""
+    """Types match exactly, a string has at most 256 bytes, an int has 64 bits, and a double is finite."""
     fact = Fact("key", declared, why="because")
 
     assert fact.admit(value) == admitted
 
 
 def test_an_int_becomes_a_float_where_a_float_is_declared():
-    """A float stays a float, so that an attribute's type never changes."""
+    """A declared float stays a float, so that the type of an attribute never changes."""
     value, problems = Fact("key", float, why="because").admit(1)
 
     assert (repr(value), problems) == ("1.0", [])

@@ -1,4 +1,4 @@
-"""The names of processors and GPUs: real ones pass, private ones don't."""
+"""The published names of processors and GPUs are admitted, and private names are not."""
 
 import re
 
@@ -458,25 +458,25 @@ ODD = ["", " ", "NVIDIA L4 ", " NVIDIA L4", "NVIDIA  L4", "NVIDIA\tL4", "NVIDIA 
 
 @pytest.mark.parametrize("name", CPUS)
 def test_a_real_processor_passes_unchanged(name):
-    """Of each vendor, and of clouds that name their own."""
+    """Processors of every vendor pass, also those that clouds name themselves."""
     assert admit_value(CPU_NAME, name) == (name, None)
 
 
 @pytest.mark.parametrize("name", GPUS)
 def test_a_real_gpu_passes_unchanged(name):
-    """Whole, a part of one, or a virtual one; by the driver's name or by vLLM's."""
+    """A whole GPU, a part of one and a virtual one pass, under the driver's name and under vLLM's."""
     assert admit_value(GPU_NAME, name) == (name, None)
 
 
 @pytest.mark.parametrize("attribute", [CPU_NAME, GPU_NAME], ids=["cpu", "gpu"])
 @pytest.mark.parametrize("name", [*PRIVATE, *ODD])
 def test_a_private_name_leaves_as_other(name, attribute):
-    """A company's, a person's, a token, an id, a path, a serial number, or a real name with something added."""
+    """A company, a person, a token, an id, a path, a serial number and an extended real name all become `other`."""
     assert admit_value(attribute, name)[0] == "other"
 
 
 def test_each_subject_has_forms_of_its_own():
-    """A GPU's name is no processor's, and the other way round."""
+    """The name of a GPU does not pass as a processor, and the name of a processor does not pass as a GPU."""
     both = [name for name in CPUS if re.fullmatch(GPU, name)], [name for name in GPUS if re.fullmatch(CPU, name)]
 
     assert both == (["Apple M1", "Apple M3 Max"], ["Apple M2 Ultra"])
@@ -484,7 +484,7 @@ def test_each_subject_has_forms_of_its_own():
 
 @given(st.sampled_from(GPUS_COUNTED).flatmap(lambda form: st.from_regex(form, fullmatch=True)))
 def test_a_gpu_that_is_counted_by_its_name_is_one_whose_name_passes(name):
-    """What Prometheus knows is a part of what leaves."""
+    """The GPUs that Prometheus counts are some of those whose names may leave."""
     assert admit_value(GPU_NAME, name) == (name, None)
 
 
@@ -494,7 +494,7 @@ WORDS = st.text("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ", min_size
 
 @given(st.sampled_from(CPUS), WORDS, st.integers(0, 60), st.sampled_from(["", " ", "-"]))
 def test_a_word_more_makes_a_processor_other(name, word, place, between):
-    """Wherever it stands, with whatever before and behind it."""
+    """One more word makes the name `other`, wherever it stands and whatever is around it."""
     assume(word.lower() not in PUBLISHED)
     private = f"{name[:place]}{between}{word}{between}{name[place:]}"
 
@@ -503,7 +503,7 @@ def test_a_word_more_makes_a_processor_other(name, word, place, between):
 
 @given(st.sampled_from(GPUS), WORDS, st.integers(0, 40), st.sampled_from(["", " ", "-"]))
 def test_a_word_more_makes_a_gpu_other(name, word, place, between):
-    """Wherever it stands, with whatever before and behind it."""
+    """One more word makes the name `other`, wherever it stands and whatever is around it."""
     assume(word.lower() not in PUBLISHED)
     private = f"{name[:place]}{between}{word}{between}{name[place:]}"
 
@@ -512,7 +512,7 @@ def test_a_word_more_makes_a_gpu_other(name, word, place, between):
 
 @given(st.sampled_from([(CPU_NAME, name) for name in CPUS] + [(GPU_NAME, name) for name in GPUS]), st.integers(10**7, 10**18), st.integers(0, 60))
 def test_no_number_can_hold_an_id(case, number, place):
-    """Eight digits in a row pass nowhere."""
+    """No name with eight digits in a row passes."""
     attribute, name = case
 
     assert admit_value(attribute, f"{name[:place]}{number}{name[place:]}")[0] == "other"

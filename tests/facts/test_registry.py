@@ -1,4 +1,4 @@
-"""The apps that are installed."""
+"""The registry knows the apps that are installed."""
 
 import sys
 
@@ -11,12 +11,12 @@ from otel_usage.facts import registry
 
 @pytest.mark.usefixtures("made_up_app")
 def test_every_installed_app_is_known_by_its_name():
-    """The made-up one beside vLLM's."""
+    """The made-up app is known beside vLLM's."""
     assert (registry.names(), registry.load("myengine").name) == (["myengine", "vllm"], "myengine")
 
 
 def test_an_app_that_is_not_installed_is_said_to_be_so():
-    """With those that are."""
+    """The error names the apps that are installed."""
     with pytest.raises(registry.UnknownAppError) as caught:
         registry.load("nope")
 
@@ -25,12 +25,12 @@ def test_an_app_that_is_not_installed_is_said_to_be_so():
 
 @pytest.mark.usefixtures("made_up_app")
 def test_an_app_is_that_of_its_package():
-    """What the entry point names, itself."""
+    """The registry returns the object that the entry point names."""
     assert registry.load("myengine") is APP
 
 
 class Broken:
-    """A module whose app can't be had."""
+    """A module whose app can't be loaded."""
 
     @property
     def APP(self):  # noqa: N802 -- the name in the entry point
@@ -52,7 +52,7 @@ class Broken:
     ],
 )
 def test_an_app_that_can_not_be_loaded_is_said_to_be_so(monkeypatch, module, said):
-    """With the entry point that named it, whatever it raises."""
+    """The error names the entry point, whatever loading it raises."""
     monkeypatch.setitem(sys.modules, "myengine_app", module)
     with pytest.raises(registry.UnknownAppError) as caught:
         registry.load("myengine")

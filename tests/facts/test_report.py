@@ -1,4 +1,4 @@
-"""One report: its line, its attributes, its ids."""
+"""A report has one line, attributes and ids."""
 
 import json
 import random
@@ -21,7 +21,7 @@ FACTS = {
 
 
 def test_the_line_is_what_the_json_module_writes_of_the_declared_keys_in_order():
-    """Default separators, ASCII, nulls for what is not known, nothing that OTLP alone has."""
+    """The line has the default separators, ASCII only, null for each unknown fact, and nothing that only OTLP has."""
     assert Report(APP, {**FACTS, "note": "München"}).line == (
         '{"uuid": "5be557ae-ae32-47db-958b-18a1c1cb19f1", "provider": "GCP", "num_cpu": 24, '
         '"cpu_type": "Intel(R) Xeon(R) CPU @ 2.20GHz", "cpu_family_model_stepping": "6,85,7", "total_memory": 101261135872, '
@@ -34,14 +34,14 @@ def test_the_line_is_what_the_json_module_writes_of_the_declared_keys_in_order()
 
 
 def test_a_heartbeats_line_has_the_runs_id_the_time_and_the_runtime_facts():
-    """Heartbeats are short: uuid, log_time and what the app declares for them."""
+    """A heartbeat's line has uuid, log_time and the facts that the app declares for heartbeats."""
     report = Report(APP, {"uuid": "a", "log_time": 1, "uptime": 600, "requests": 7}, name=HEARTBEAT)
 
     assert report.line == '{"uuid": "a", "log_time": 1, "requests": 7}'
 
 
 def test_every_fact_is_on_the_resource_and_the_context_on_the_span():
-    """What the run is stands on the resource, what happened on the span."""
+    """The resource holds what the run is, the span holds what happened."""
     report = Report(APP, FACTS)
 
     assert (report.attributes("resource"), report.attributes("span")) == (
@@ -63,14 +63,14 @@ def test_every_fact_is_on_the_resource_and_the_context_on_the_span():
 
 
 def test_the_attributes_do_not_depend_on_the_order_of_the_facts():
-    """Where two facts become one attribute, the table says which wins: what was sent is what the line says."""
+    """Where two facts become one attribute, the table says which one wins, so that the file and the request agree."""
     both = [{"xpu_runtime": "2", "cuda_runtime": "1"}, {"cuda_runtime": "1", "xpu_runtime": "2"}]
 
     assert [Report(APP, facts).attributes("resource")["otel_usage.gpu.runtime.name"] for facts in both] == ["cuda", "cuda"]
 
 
 def test_a_report_for_another_destination_shares_no_id():
-    """Two destinations can't join their data; all else is the same."""
+    """Two destinations can't join their data; everything but the ids is the same."""
     report = Report(APP, FACTS)
     other = report.renamed()
     ids = [(r.facts["uuid"], r.trace_id, r.span_id) for r in (report, other)]
@@ -80,7 +80,7 @@ def test_a_report_for_another_destination_shares_no_id():
 
 
 def test_ids_are_random_of_version_four_and_leave_the_hosts_random_state_alone():
-    """A host that seeds `random` neither steers our ids nor sees its own numbers change."""
+    """A host that seeds `random` does not determine our ids, and its own numbers do not change."""
     random.seed(0)
     first, state = Report(APP, {}), random.getstate()
     second = Report(APP, {})
@@ -102,14 +102,14 @@ def test_ids_are_random_of_version_four_and_leave_the_hosts_random_state_alone()
     ],
 )
 def test_the_source_is_what_the_operator_says_or_whether_it_is_ci(environ, source):
-    """From <APP>_USAGE_SOURCE; else ci where CI is set, else production."""
+    """The source is <APP>_USAGE_SOURCE, else `ci` where CI is set, else `production`."""
     assert about_run(APP, environ) == {
         "context": "UNKNOWN_CONTEXT", "source": source,
     }  # fmt: skip
 
 
 def test_the_line_is_strict_json():
-    """It can be read by any JSON reader, and says what the report says."""
+    """Any JSON reader can read the line, and it says what the report says."""
     report = Report(APP, FACTS)
 
     assert json.loads(report.line, parse_constant=pytest.fail) == report.values
