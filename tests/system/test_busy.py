@@ -32,7 +32,7 @@ print(usage.flush(20), flush=True)
 
 @pytest.mark.parametrize("module", ["opentelemetry.sdk.trace", "logging.handlers"])
 def test_child_that_is_forked_while_a_report_is_sent_can_import_what_sending_imports(run_python, lines, module):
-    """A module that a thread of ours is importing is locked in the child by a thread that is not there: it would hang."""
+    """A child forked during an import would inherit the module's lock from a thread that it does not have, and would hang."""
     done = run_python(FORKS.format(module=module), "-W", "ignore::DeprecationWarning")  # Python 3.12 and newer warn each host that forks
 
     assert (done.stdout, done.stderr) == ("[0, 0, 0]\nFalse\n", "")
@@ -40,7 +40,7 @@ def test_child_that_is_forked_while_a_report_is_sent_can_import_what_sending_imp
 
 
 def test_fork_waits_for_a_thread_that_hangs_once_and_for_others_again():
-    """The next fork does not wait for it, and threads go on after each."""
+    """After one wait no fork waits for the hanging thread again; every fork lets the threads go on."""
     begun, hangs, over = threading.Event(), threading.Event(), threading.Event()
 
     def hang():

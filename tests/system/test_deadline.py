@@ -1,4 +1,4 @@
-"""Wait for a call for so long and no longer."""
+"""A call has a deadline, and nobody waits for it any longer."""
 
 import threading
 
@@ -8,7 +8,7 @@ from otel_usage.system import deadline
 
 
 def test_what_the_call_returns_or_raises_reaches_the_caller():
-    """As if it had been called directly."""
+    """The caller gets the result or the exception as if it had made the call itself."""
     with pytest.raises(ZeroDivisionError):
         deadline.call(lambda: 1 // 0, 5)
 
@@ -16,7 +16,7 @@ def test_what_the_call_returns_or_raises_reaches_the_caller():
 
 
 def test_a_call_that_hangs_is_left_behind():
-    """The caller is told at the deadline."""
+    """At the deadline the caller gets a TimeoutError, and the call goes on alone."""
     release = threading.Event()
 
     with pytest.raises(TimeoutError, match=r"^no answer within 0.05 s$"):

@@ -55,7 +55,7 @@ REMOVES = ["a report that is opted out", "local", "off", "forget", "clear"]
 
 
 def do(act, place):
-    """Do it; that it is refused is an OSError."""
+    """Do the act, and ignore the OSError of a refusal."""
     with contextlib.suppress(OSError):
         ACTS[act](str(place))
 
@@ -70,14 +70,14 @@ def tree(place):
 
 @pytest.fixture
 def config(home):
-    """The app's directory, which is there."""
+    """The app's directory, which exists."""
     place = home / ".config" / "myengine"
     place.mkdir(parents=True, mode=0o700)
     return place
 
 
 def fill(place):
-    """Put everything there that we make, and a file of somebody's own."""
+    """Put every kind of file that we make there, and a file of somebody else."""
     entry = put(str(place), {}, collected=1, kind="report", run="old")
     entry.leave()
     for name in ("usage_stats.json", "usage_stats.json.1", "usage_deliveries.json", "usage_run.999999999.5.lock", "mine", "usage_outbox/mine"):
@@ -88,7 +88,7 @@ def fill(place):
 @pytest.mark.parametrize("act", ACTS)
 @pytest.mark.parametrize("link", ["config", "app"])
 def test_nothing_is_written_or_removed_through_another_users_link(tmp_path, monkeypatch, act, link):
-    """Root works with another user's HOME, where a link leads to a directory of root's own."""
+    """Root works with another user's HOME, in which a link leads to a directory of root's own."""
     mine, other = tmp_path / "mine", tmp_path / "other"
     (mine / "myengine").mkdir(parents=True, mode=0o700)
     fill(mine / "myengine")
@@ -109,7 +109,7 @@ def test_nothing_is_written_or_removed_through_another_users_link(tmp_path, monk
 
 @pytest.mark.parametrize("act", [*REMOVES, "a report", "an entry"])
 def test_an_outbox_that_is_a_link_empties_no_other_directory(tmp_path, config, act):
-    """Whoever made the link, and whatever the files in it are called."""
+    """It does not matter who made the link and how the files behind it are named."""
     fill(tmp_path / "elsewhere")
     (config / "usage_outbox").symlink_to(tmp_path / "elsewhere" / "usage_outbox")
     before = tree(tmp_path / "elsewhere")
@@ -120,7 +120,7 @@ def test_an_outbox_that_is_a_link_empties_no_other_directory(tmp_path, config, a
 
 @pytest.mark.parametrize("act", REMOVES)
 def test_only_what_we_have_put_into_the_outbox_is_removed(config, act):
-    """A file under another name stays, and is no error."""
+    """A file under any other name stays and causes no error."""
     fill(config)
     foreign = ["mine", "1.json", "notes.tmp", f"{NOW}.5.ab.tmp", f"{NOW:020d}.5.report.u.json.bak", f"{NOW:020d}.²³.report.u.json", "x.unreadable"]
     for name in foreign:
@@ -133,7 +133,7 @@ def test_only_what_we_have_put_into_the_outbox_is_removed(config, act):
 
 
 def test_files_of_others_in_the_outbox_neither_count_nor_make_room(config):
-    """However many, large and old they are."""
+    """It does not matter how many, large and old they are."""
     fill(config)
     for number in range(70):
         (config / "usage_outbox" / f"mine.{number}").write_text("x" * 2**15)
@@ -146,7 +146,7 @@ def test_files_of_others_in_the_outbox_neither_count_nor_make_room(config):
 
 @pytest.mark.parametrize("target", ["absolute", "relative", "up"])
 def test_a_link_of_our_own_is_followed(tmp_path, home, target):
-    """As people do who keep their settings elsewhere; what is missing behind it is made."""
+    """A user may keep settings elsewhere; missing directories behind the link are made."""
     (tmp_path / "elsewhere").mkdir()
     (home / ".config").symlink_to({"absolute": tmp_path / "elsewhere", "relative": "../elsewhere", "up": "../home/.././/elsewhere"}[target])
     append_line(str(home / ".config" / "myengine" / "usage_stats.json"), "one")
@@ -155,7 +155,7 @@ def test_a_link_of_our_own_is_followed(tmp_path, home, target):
 
 
 def test_a_link_of_roots_is_followed_by_everybody():
-    """As /home is one on some machines; and directories that may be passed, but not listed, are in nobody's way."""
+    """On some machines /home is such a link. A directory on the way that can't be listed stops nobody."""
     code = f"""
 import os, sys
 from otel_usage.system.directory import CREATE, Directory
@@ -181,7 +181,7 @@ OTHERS = "a link on the way belongs to another user"
 
 @pytest.mark.parametrize(("owner", "said"), [(0, "opened"), (NOBODY, "opened"), (NOBODY - 1, OTHERS), (1, OTHERS)])
 def test_a_link_is_followed_where_it_is_ours_or_roots(tmp_path, monkeypatch, owner, said):
-    """Here we are nobody, to whom the directory at its end belongs."""
+    """The test runs as nobody, who owns the directory behind the link."""
     (tmp_path / "place").mkdir()
     (tmp_path / "link").symlink_to("place")
     os.chown(tmp_path / "place", NOBODY, NOBODY)
@@ -197,7 +197,7 @@ def test_a_link_is_followed_where_it_is_ours_or_roots(tmp_path, monkeypatch, own
 
 
 def test_another_users_directory_is_refused_and_stays_open_nowhere(tmp_path):
-    """At the end of a path, in a directory of ours, and as the place of what is to be made."""
+    """It is refused at the end of a path, inside a directory of ours, and as the parent of a new directory."""
     (tmp_path / "theirs").mkdir()
     os.chown(tmp_path / "theirs", NOBODY, NOBODY)
     before = len(os.listdir("/proc/self/fd"))
@@ -216,7 +216,7 @@ def test_another_users_directory_is_refused_and_stays_open_nowhere(tmp_path):
 
 
 def test_a_link_of_roots_in_another_users_directory_is_not_followed(tmp_path):
-    """That user can rename it, whoever made it, and so have root write where it leads to."""
+    """The owner of the directory can rename root's link, and root would then write to the wrong place."""
     (tmp_path / "roots").mkdir()
     (tmp_path / "home" / "account").mkdir(parents=True)
     (tmp_path / "home" / "account" / "backup").symlink_to(tmp_path / "roots")
@@ -229,7 +229,7 @@ def test_a_link_of_roots_in_another_users_directory_is_not_followed(tmp_path):
 
 
 def test_links_in_a_circle_are_an_error(tmp_path):
-    """And so are too many of them."""
+    """The walk stops after 40 links."""
     (tmp_path / "a").symlink_to("b")
     (tmp_path / "b").symlink_to("a")
 
@@ -239,7 +239,7 @@ def test_links_in_a_circle_are_an_error(tmp_path):
 
 @pytest.mark.parametrize(("links", "said"), [(40, "opened"), (41, "too many links on the way")])
 def test_forty_links_are_followed_and_no_more(tmp_path, links, said):
-    """As the kernel does by itself."""
+    """Linux has the same bound."""
     (tmp_path / "0").mkdir()
     for number in range(links):
         (tmp_path / str(number + 1)).symlink_to(str(number))
@@ -253,7 +253,7 @@ def test_forty_links_are_followed_and_no_more(tmp_path, links, said):
 
 
 def test_a_link_that_is_replaced_while_it_is_read_is_not_followed(tmp_path, monkeypatch):
-    """Another user's could be put there between the look at its owner and the reading of its target."""
+    """Between the check of its owner and the reading of its target, another user's link could take its place."""
     (tmp_path / "link").symlink_to(tmp_path)
     readlink = os.readlink
 
@@ -270,7 +270,7 @@ def test_a_link_that_is_replaced_while_it_is_read_is_not_followed(tmp_path, monk
 
 
 def test_what_is_opened_stays_the_same_directory(tmp_path):
-    """A link that takes its place meanwhile leads nothing there."""
+    """A link that takes the place of an open directory leads nothing there."""
     (tmp_path / "config").mkdir()
     (tmp_path / "elsewhere").mkdir()
     with Directory.open(str(tmp_path / "config")) as folder:
@@ -284,7 +284,7 @@ def test_what_is_opened_stays_the_same_directory(tmp_path):
 
 
 def test_a_path_may_be_relative(tmp_path, monkeypatch):
-    """It begins in the current directory."""
+    """A relative path begins in the current directory."""
     monkeypatch.chdir(tmp_path)
     append_line("usage_stats.json", "one")
     append_line("more/usage_stats.json", "two")
@@ -294,7 +294,7 @@ def test_a_path_may_be_relative(tmp_path, monkeypatch):
 
 @pytest.mark.parametrize("name", ["missing", "a/file", "a"])
 def test_an_error_names_the_whole_path(tmp_path, name):
-    """Not what it is called in its directory; and no descriptor stays open."""
+    """The error has the whole path instead of the bare name, and no descriptor stays open."""
     (tmp_path / "a").mkdir()
     (tmp_path / "a" / "file").touch()
     before = len(os.listdir("/proc/self/fd"))
@@ -321,7 +321,7 @@ MAKE = {
 @pytest.mark.parametrize("flags", [READ, APPEND])
 @pytest.mark.parametrize("there", MAKE)
 def test_what_is_no_file_of_ours_alone_is_refused_at_once(tmp_path, flags, there):
-    """A FIFO would have us wait for whoever is at its other end."""
+    """To open a FIFO would wait for a process at its other end."""
     (tmp_path / "elsewhere").write_text("mine")
     MAKE[there](tmp_path / "file")
     before = len(os.listdir("/proc/self/fd"))
@@ -333,7 +333,7 @@ def test_what_is_no_file_of_ours_alone_is_refused_at_once(tmp_path, flags, there
 
 @pytest.mark.parametrize("there", ["a file", "a link to nothing"])
 def test_a_new_file_takes_the_place_of_nothing(tmp_path, there):
-    """What stands under its name stays, and nothing is made where a link leads to."""
+    """A file under that name stays as it is, and nothing is made behind a link."""
     if there == "a file":
         (tmp_path / "new").write_text("mine")
     else:
@@ -347,7 +347,7 @@ def test_a_new_file_takes_the_place_of_nothing(tmp_path, there):
 
 @pytest.mark.parametrize("flags", [APPEND, CREATE])
 def test_a_new_file_is_private_from_its_first_moment(tmp_path, monkeypatch, flags):
-    """Whatever the umask; it is not made for others to use, and narrowed a moment later."""
+    """The umask does not matter: the file is created with mode 0600, and not narrowed afterwards."""
     monkeypatch.setattr(directory.os, "fchmod", lambda *_: None)
     before = os.umask(0)
     try:
@@ -364,7 +364,7 @@ def test_a_new_file_is_private_from_its_first_moment(tmp_path, monkeypatch, flag
     (APPEND, 0o577, 0o600), (APPEND, 0o600, 0o600),
 ])  # fmt: skip
 def test_a_file_that_others_may_use_is_narrowed_when_it_is_to_be_written(tmp_path, flags, mode, narrowed):
-    """To the mode in which it is made; one that is only read stays as it is."""
+    """A file that is opened for writing gets mode 0600; a file that is only read keeps its mode."""
     (tmp_path / "file").touch()
     (tmp_path / "file").chmod(mode)
     with Directory.open(str(tmp_path)) as folder:
@@ -388,7 +388,7 @@ def test_a_directory_is_held_open_where_the_system_has_both_the_calls_and_the_fl
 
 @pytest.mark.parametrize("relative", [True, False])
 def test_what_is_missing_is_made_on_request_alone(tmp_path, monkeypatch, relative):
-    """A path, and a directory in another one."""
+    """This holds for a path and for a directory inside another one."""
     monkeypatch.setattr(directory, "RELATIVE", relative)
     with Directory.open(str(tmp_path)) as folder:
         for opens in (lambda: Directory.open(str(tmp_path / "new")), lambda: folder.folder("new")):
@@ -403,7 +403,7 @@ def test_what_is_missing_is_made_on_request_alone(tmp_path, monkeypatch, relativ
 
 @pytest.mark.parametrize("relative", [True, False])
 def test_where_directories_can_not_be_held_open_paths_do(tmp_path, monkeypatch, relative):
-    """Windows has no files relative to a directory; the local file is written all the same."""
+    """Windows can't reach a file from an open directory, and the local file is written there too."""
     monkeypatch.setattr(directory, "RELATIVE", relative)
     path = tmp_path / "config" / "myengine" / "usage_stats.json"
     before = os.umask(0)
@@ -424,7 +424,7 @@ def test_where_directories_can_not_be_held_open_paths_do(tmp_path, monkeypatch, 
 
 
 def test_a_system_that_can_not_open_a_directory_to_pass_alone_lists_it(tmp_path, monkeypatch):
-    """As macOS, where O_PATH is not known; links are followed and refused all the same."""
+    """One such system is macOS, which has no O_PATH; links are followed and refused by the same rules."""
     monkeypatch.setattr(trusted_path, "PASS", trusted_path.LIST)
     (tmp_path / "link").symlink_to("place")
     (tmp_path / "place").mkdir()

@@ -1,4 +1,4 @@
-"""The host's own state, left as it was found."""
+"""The state of the host is the same after our work as before."""
 
 import warnings
 
@@ -9,7 +9,7 @@ from otel_usage.system.host_state import WarningsFiltersKept
 
 @pytest.fixture(autouse=True)
 def filters():
-    """Filters of the test's own, of which one is OpenTelemetry's already."""
+    """Warning filters of the test, one of which OpenTelemetry adds as well."""
     with warnings.catch_warnings():
         warnings.resetwarnings()
         warnings.filterwarnings("ignore", "from before", DeprecationWarning, "opentelemetry.sdk.trace")
@@ -18,7 +18,7 @@ def filters():
 
 
 def test_what_opentelemetry_adds_is_taken_back():
-    """A new filter goes; one that was there before and was moved to the front is back in its place."""
+    """A new filter is removed, and a filter that was moved to the front returns to its place."""
     before = list(warnings.filters)
     with WarningsFiltersKept():
         warnings.filterwarnings("ignore", "a new one", DeprecationWarning, "opentelemetry.sdk")
@@ -28,7 +28,7 @@ def test_what_opentelemetry_adds_is_taken_back():
 
 
 def test_what_the_host_adds_meanwhile_stays():
-    """A filter of another thread of the host is none of ours."""
+    """A filter that another thread of the host adds is not ours to remove."""
     before = list(warnings.filters)
     with WarningsFiltersKept():
         warnings.filterwarnings("ignore", "a new one", DeprecationWarning, "opentelemetry.sdk")

@@ -1,4 +1,4 @@
-"""The local file: whole lines, private, never through a link, bounded."""
+"""The local file has whole lines, is private and bounded, and is never written through a link."""
 
 import errno
 import fcntl
@@ -22,7 +22,7 @@ def path(tmp_path):
 
 
 def test_a_line_is_appended_to_a_private_file_in_a_private_directory(path):
-    """The file has mode 0600, each directory that had to be made 0700, although the umask would let others in."""
+    """The file has mode 0600 and each new directory has mode 0700, also with a umask of 0."""
     before = os.umask(0)
     try:
         append_line(str(path), "one")
@@ -35,7 +35,7 @@ def test_a_line_is_appended_to_a_private_file_in_a_private_directory(path):
 
 
 def test_a_file_that_is_made_can_be_written_again_whatever_the_umask(path):
-    """It has mode 0600 also where the umask would take our own rights."""
+    """It has mode 0600 also where the umask takes the owner's rights away."""
     path.parent.mkdir(parents=True)
     before = os.umask(0o777)
     try:
@@ -56,7 +56,7 @@ def test_a_file_of_ours_that_others_may_read_is_narrowed(path):
 
 
 def test_where_there_is_no_file_there_are_no_lines(path):
-    """Nor where there is no directory, or a file in its place."""
+    """There are none either where the directory is missing or is a file."""
     lines = [list(read_lines(str(path)))]
     path.parent.mkdir(parents=True)
     lines.append(list(read_lines(str(path))))
@@ -67,7 +67,7 @@ def test_where_there_is_no_file_there_are_no_lines(path):
 
 
 def test_a_torn_tail_is_closed_off_before_the_next_line(path):
-    """What a killed process left swallows nothing."""
+    """The torn line of a killed process does not swallow the next line."""
     path.parent.mkdir(parents=True)
     path.write_text('whole\n{"torn": ')
     append_line(str(path), "next")
@@ -76,7 +76,7 @@ def test_a_torn_tail_is_closed_off_before_the_next_line(path):
 
 
 def test_a_line_torn_at_any_byte_is_never_taken_for_another(path):
-    """A part of an object is no object, and the next line stays one: nothing parses that was never written."""
+    """No part of an object parses as an object, and the next line is complete."""
     whole = json.dumps({"uuid": "a", "text": "{}\\n", "more": {"b": [1, 2]}})
     path.parent.mkdir(parents=True)
     for cut in range(1, len(whole)):
@@ -106,7 +106,7 @@ def test_a_file_that_would_grow_too_large_is_rotated_and_one_old_one_kept(path):
 
 @pytest.mark.parametrize(("size", "files"), [(2 * 2**20 - 4, ["usage_stats.json"]), (2 * 2**20 - 3, ["usage_stats.json", "usage_stats.json.1"])])
 def test_a_file_may_have_two_mebibytes(path, size, files):
-    """It is rotated before a line that would go beyond."""
+    """A line that would exceed them rotates the file first."""
     path.parent.mkdir(parents=True)
     path.write_bytes(b"x" * (size - 1) + b"\n")
     append_line(str(path), "one")
@@ -115,7 +115,7 @@ def test_a_file_may_have_two_mebibytes(path, size, files):
 
 
 def test_rotation_can_be_turned_off(path):
-    """max_bytes=0 lets the file grow."""
+    """With max_bytes=0 the file grows without bound."""
     for _ in range(3):
         append_line(str(path), "x" * 100, max_bytes=0)
 
@@ -123,44 +123,44 @@ def test_rotation_can_be_turned_off(path):
 
 
 def test_a_line_larger_than_the_bound_is_written_whole(path):
-    """Rotation bounds the file, it never cuts a line."""
+    """Rotation bounds the file and never cuts a line."""
     append_line(str(path), "x" * 100, max_bytes=16)
 
     assert path.read_text() == "x" * 100 + "\n"
 
 
 def a_link(path, elsewhere):
-    """Link the file to another."""
+    """Make the path a symbolic link to another file."""
     path.symlink_to(elsewhere)
 
 
 def a_dangling_link(path, elsewhere):
-    """Link the file to nothing."""
+    """Make the path a symbolic link to nothing."""
     path.symlink_to(elsewhere.with_name("nowhere"))
 
 
 def a_hard_link(path, elsewhere):
-    """Give another file this name too."""
+    """Make the path a second name of another file."""
     path.hardlink_to(elsewhere)
 
 
 def a_fifo(path, elsewhere):
-    """Put a FIFO in its place, which nobody reads."""
+    """Put a FIFO there, which nobody reads."""
     os.mkfifo(path)
 
 
 def a_directory(path, elsewhere):
-    """Put a directory in its place."""
+    """Put a directory there."""
     path.mkdir()
 
 
 def a_socket(path, elsewhere):
-    """Put a socket in its place."""
+    """Put a socket there."""
     os.mknod(path, stat.S_IFSOCK | 0o600)
 
 
 def a_device(path, elsewhere):
-    """Put a device that swallows everything in its place; without the right to, a link to one."""
+    """Put a device there that accepts every byte, or a link to one where the test has no right to make it."""
     try:
         os.mknod(path, stat.S_IFCHR | 0o600, os.makedev(1, 3))
     except PermissionError:
@@ -168,7 +168,7 @@ def a_device(path, elsewhere):
 
 
 def somebody_elses(path, elsewhere):
-    """Put another user's file in its place; without the right to, one that can't be opened."""
+    """Put another user's file there, or an unreadable one where the test has no right to give it away."""
     path.touch(0)
     if os.geteuid() == 0:
         os.chown(path, 65534, 65534)
@@ -176,7 +176,7 @@ def somebody_elses(path, elsewhere):
 
 @pytest.mark.parametrize("make", [a_link, a_dangling_link, a_hard_link, a_fifo, a_socket, a_directory, a_device, somebody_elses])
 def test_nothing_is_written_through_what_is_no_regular_file_of_ours(path, tmp_path, make):
-    """A link, a FIFO, a device, a second name: refused at once, and what it leads to is as it was."""
+    """It is refused at once, and the file behind it stays as it was."""
     elsewhere = tmp_path / "elsewhere"
     elsewhere.write_text("mine")
     path.parent.mkdir(parents=True)
@@ -189,7 +189,7 @@ def test_nothing_is_written_through_what_is_no_regular_file_of_ours(path, tmp_pa
 
 
 def test_nothing_is_created_below_another_users_directory(tmp_path):
-    """Where the nearest directory that exists is not ours, no directory and no file is made in it."""
+    """If the nearest existing directory is not ours, no directory and no file is made in it."""
     if os.geteuid() == 0:
         theirs = tmp_path / "theirs"
         theirs.mkdir()
@@ -204,7 +204,7 @@ def test_nothing_is_created_below_another_users_directory(tmp_path):
 
 
 def test_a_file_in_place_of_a_directory_is_an_error(tmp_path):
-    """The directory can't be made, and the file that stands there is as it was."""
+    """The directory can't be made, and the file stays as it was."""
     (tmp_path / "config").write_text("mine")
 
     with pytest.raises(NotADirectoryError):
@@ -214,7 +214,7 @@ def test_a_file_in_place_of_a_directory_is_an_error(tmp_path):
 
 
 def test_a_full_disk_leaves_no_part_of_a_line(path, monkeypatch):
-    """A write that was cut short is taken back, and the caller told."""
+    """A write that was cut short is undone, and the caller gets an error."""
     append_line(str(path), "one")
     write = os.write
     monkeypatch.setattr(private_files.os, "write", lambda descriptor, data: write(descriptor, data[:5]))
@@ -228,7 +228,7 @@ def test_a_full_disk_leaves_no_part_of_a_line(path, monkeypatch):
 @pytest.mark.parametrize("call", ["open", "stat", "fstat", "write", "lseek", "mkdir"])
 @pytest.mark.parametrize("code", [errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EROFS, errno.EMFILE, errno.EACCES])
 def test_an_error_of_the_system_is_an_oserror_and_leaves_no_descriptor(path, monkeypatch, call, code):
-    """Whichever call fails, the caller gets the error, and nothing stays open."""
+    """Whichever call fails, the caller gets its error and no descriptor stays open."""
     path.parent.parent.mkdir()
     if call in ("lseek", "stat"):
         append_line(str(path), "one")
@@ -260,7 +260,7 @@ def test_a_lock_that_a_stopped_process_holds_does_not_stop_us(path, monkeypatch)
 
 
 def test_a_file_system_without_locks_is_written_all_the_same(path, monkeypatch):
-    """One write to a file opened for appending is whole by itself."""
+    """A single write to a file that is opened for appending is whole by itself."""
 
     def fail(*_):
         raise OSError(errno.ENOLCK, "no locks available")
@@ -272,7 +272,7 @@ def test_a_file_system_without_locks_is_written_all_the_same(path, monkeypatch):
 
 
 def test_a_system_without_flock_is_written_all_the_same(path, monkeypatch):
-    """Windows has none."""
+    """Windows has no flock."""
     monkeypatch.setattr(private_files, "fcntl", None)
     append_line(str(path), "one")
 
@@ -280,7 +280,7 @@ def test_a_system_without_flock_is_written_all_the_same(path, monkeypatch):
 
 
 def test_a_file_that_is_rotated_while_it_is_opened_is_opened_again(path, monkeypatch):
-    """The line goes into the file that stands there when the lock is held, not into the old one."""
+    """The line goes into the new file, not into the rotated one."""
     append_line(str(path), "old")
     lock, moved = private_files._lock, []
 
@@ -296,7 +296,7 @@ def test_a_file_that_is_rotated_while_it_is_opened_is_opened_again(path, monkeyp
 
 
 def test_a_file_that_is_replaced_again_and_again_is_an_error(path, monkeypatch):
-    """It is not tried for ever."""
+    """The number of attempts is bounded."""
     monkeypatch.setattr(private_files, "_is_at", lambda *_: False)
 
     with pytest.raises(OSError, match="again and again"):
@@ -304,7 +304,7 @@ def test_a_file_that_is_replaced_again_and_again_is_an_error(path, monkeypatch):
 
 
 def test_a_directory_that_another_process_makes_meanwhile_is_taken(path, monkeypatch):
-    """Two processes that start at once both write."""
+    """Two processes that start at the same time both write."""
     mkdir = os.mkdir
 
     def beaten(place, mode, **where):
@@ -318,7 +318,7 @@ def test_a_directory_that_another_process_makes_meanwhile_is_taken(path, monkeyp
 
 
 def test_a_full_disk_without_the_lock_leaves_what_the_next_writer_closes_off(path, monkeypatch):
-    """Without the lock nothing is taken back: another's line might go with it."""
+    """Without the lock nothing is undone, since that could remove another process's line."""
     monkeypatch.setattr(private_files, "fcntl", None)
     write = os.write
     with monkeypatch.context() as patch:
@@ -344,7 +344,7 @@ def _write_many(path, writer, count, size, locks):
     ("ci", "soak", "length"), [((8, 200), (64, 10_000), 1_200), ((8, 200), (16, 300), 20_000)], ids=["1.2 kB", "20 kB"]
 )
 def test_many_processes_lose_and_tear_no_line(path, size, ci, soak, length, locks):
-    """With rotation off, each line is there once, whole; an empty one may stand between two that met."""
+    """Without rotation each line is there once and whole; an empty line may stand between two that met."""
     writers, count = size(ci, soak)
     context = multiprocessing.get_context("spawn")
     processes = [context.Process(target=_write_many, args=(str(path), writer, count, length, locks)) for writer in range(writers)]
@@ -374,7 +374,7 @@ for number in range(int(sys.argv[3])):
 
 @pytest.mark.soak
 def test_many_processes_that_rotate_tear_no_line_and_lose_only_the_oldest(path, size):
-    """What is left are whole lines, the newest of each writer that has any left, within the bound; a full file is kept."""
+    """Only whole lines are left, the newest of each writer, within the bound, and the rotated file was full."""
     writers, count, most = size((4, 300, 20_000), (64, 3_000, 400_000))
     processes = [subprocess.Popen([sys.executable, "-c", ROTATE, str(path), f"w{number}", str(count), str(most)]) for number in range(writers)]
     statuses = [process.wait() for process in processes]
@@ -400,7 +400,7 @@ def test_many_processes_that_rotate_tear_no_line_and_lose_only_the_oldest(path, 
     ],
 )  # fmt: skip
 def test_an_object_that_is_read_back_is_flat(path, text, found):
-    """Whatever somebody has put into the file; a line that is no object is none, and the next one is read."""
+    """The file may hold anything; a line that is no object is skipped, and the next line is read."""
     path.parent.mkdir(parents=True)
     path.write_text(f'{text}\n{{"next": 1}}\n')
 

@@ -1,4 +1,4 @@
-"""Interpreter shutdown: which threads begin, and how long it waits for those that run."""
+"""Interpreter shutdown decides which threads may start and how long it waits for those that run."""
 
 import json
 import subprocess
@@ -14,14 +14,14 @@ from otel_usage.system.threads import start
 
 
 def began(*, needed):
-    """Start a thread; tell whether it ran."""
+    """Start a thread and return whether it ran."""
     over = threading.Event()
     start(over.set, needed=needed)
     return over.wait(5)
 
 
 def test_only_what_an_exit_waits_for_starts_while_it_waits_and_nothing_after():
-    """A thread that begins while the interpreter frees its state can end the process by a fault."""
+    """A thread that starts while the interpreter frees its state can crash the process."""
     with Shutdown():
         assert began(needed=True)
         with pytest.raises(RuntimeError, match="about to end"):
@@ -32,7 +32,7 @@ def test_only_what_an_exit_waits_for_starts_while_it_waits_and_nothing_after():
 
 
 def test_exit_handler_of_the_host_starts_none(run_python):
-    """Whether or not a report was made before; a thread of the host that outlives the main one still does."""
+    """It starts none whether or not a report was made before; a host's thread that outlives the main thread still starts one."""
     done = run_python("""
         import atexit, threading, time
         from otel_usage.system.threads import start
@@ -79,7 +79,7 @@ CLOCKS = {
 @pytest.mark.parametrize("when", ["before", "after"])
 @pytest.mark.parametrize("clock", CLOCKS.values(), ids=CLOCKS)
 def test_an_exit_waits_a_quarter_of_a_second_by_whatever_clock(run_python, home, clock, when):
-    """Hosts freeze them in their tests, or have them fail; a detector takes 8 s."""
+    """The host may freeze or break its clocks; the detector here takes 8 s."""
     code = FROZEN.replace("{before}", clock if when == "before" else "").replace("{after}", clock if when == "after" else "")
     start = time.monotonic()
     done = run_python(code, OTEL_USAGE_EXPORTER="none")
@@ -92,7 +92,7 @@ def test_an_exit_waits_a_quarter_of_a_second_by_whatever_clock(run_python, home,
 
 
 def test_an_exit_handler_that_fails_prints_nothing(run_python):
-    """The last heartbeat needs the time, which the host has made to fail."""
+    """The last heartbeat asks for the time, and the host makes that fail."""
     code = FROZEN + "usage.flush(0)\nusage.close()\ntime.time_ns = fail\n"
     done = run_python(code.replace("{before}", "").replace("{after}", "").replace("Event().wait(8)", "Event().wait(0)"))
 
@@ -109,7 +109,7 @@ time.sleep(float(sys.argv[1]))
 
 @pytest.mark.slow
 def test_process_ends_well_at_whatever_moment_of_a_report_it_ends(home):
-    """While it detects, writes, loads OpenTelemetry, or has nobody to send to; freed memory is overwritten here."""
+    """It ends during detection, during the write, while OpenTelemetry loads, or while no server answers; freed memory is overwritten."""
     environment = {"HOME": str(home), "PYTHONDEVMODE": "1", "OTEL_USAGE_EXPORTER": "otlp",
                    "OTEL_EXPORTER_OTLP_ENDPOINT": "http://127.0.0.1:9"}  # fmt: skip
 

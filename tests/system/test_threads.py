@@ -1,4 +1,4 @@
-"""Threads of ours begin only where that harms no host."""
+"""A thread of ours starts only where it does the host no harm."""
 
 import _thread
 import contextlib
@@ -15,14 +15,14 @@ from otel_usage.system.worker import Worker
 
 
 def began(*, needed):
-    """Start a thread; tell whether it ran."""
+    """Start a thread and return whether it ran."""
     over = threading.Event()
     start(over.set, needed=needed)
     return over.wait(5)
 
 
 def test_thread_starts_while_the_program_runs():
-    """Needed at the end or not."""
+    """It does not matter whether the exit would wait for it."""
     assert began(needed=False)
     assert began(needed=True)
 
@@ -49,14 +49,14 @@ print([thread.name for thread in threading.enumerate()])
 
 @pytest.mark.parametrize("detectors", ["", "asked=asks", "gpu=hangs"], ids=["as they are", "one asks for its thread", "one hangs"])
 def test_a_host_that_waits_for_its_last_thread_ends(run_python, detectors):
-    """Whatever asks for its thread on ours, as psutil and each record of a log do, is not counted for it later on."""
+    """Code such as psutil or logging registers our thread with `threading`; the host no longer counts it later on."""
     done = run_python(WAITS_FOR_ITS_THREADS.replace("{detectors}", detectors), OTEL_USAGE_EXPORTER="none")
 
     assert (done.stdout, done.stderr) == ("['MainThread']\n", "")
 
 
 def listed(asked, patience=5):
-    """Return whether a thread is listed still, once it had some time to go."""
+    """Return whether a thread is still listed after some time."""
     end = time.monotonic() + patience
     while asked in threading.enumerate() and time.monotonic() < end:
         time.sleep(0.01)
@@ -64,7 +64,7 @@ def listed(asked, patience=5):
 
 
 def test_no_thread_of_ours_stays_listed_once_its_task_is_done():
-    """A worker's, which lives on for what is for later; a helper's; and one that hangs."""
+    """This holds for a worker that lives on for later tasks, for a helper, and for a thread that hangs."""
     worker, over, asked, release = Worker(print), threading.Event(), [], threading.Event()
 
     def hang():
@@ -89,7 +89,7 @@ def test_no_thread_of_ours_stays_listed_once_its_task_is_done():
 
 
 def test_a_stand_in_of_the_hosts_own_stays_listed():
-    """It is not ours to take away."""
+    """Only entries of our own threads are removed."""
     asked, release, over = [], threading.Event(), threading.Event()
 
     def foreign():
@@ -139,7 +139,7 @@ print("destroyed")
 
 @pytest.mark.parametrize("config", ["legacy", "isolated"])
 def test_a_sub_interpreter_that_reports_can_be_destroyed(run_python, home, config):
-    """It has no thread of ours, which it could not end with, and so no report."""
+    """It starts no thread of ours, since it could not end with one, and makes no report."""
     done = run_python(SUB_INTERPRETER.replace("{config!r}", repr(config)))
 
     assert (done.returncode, done.stdout, done.stderr, list(home.iterdir())) == (
@@ -162,7 +162,7 @@ print(threading.stack_size())
 @pytest.mark.parametrize("end", ["", "usage.close()"], ids=["at the end", "closed"])
 @pytest.mark.parametrize("variable", ["MYENGINE_USAGE_STATS_SERVER", "OTEL_EXPORTER_OTLP_ENDPOINT"])
 def test_where_threads_have_too_small_a_stack_the_line_is_written_and_the_report_waits(run_python, receiver, home, variable, end):
-    """A thread would end the process by a fault; the host's setting stays what it is."""
+    """A thread with such a stack would crash the process; the host's setting stays as it is."""
     done = run_python(SMALL_STACK.format(size=32768, end=end), **{variable: receiver.url})
     directory = home / ".config" / "myengine"
 
@@ -172,7 +172,7 @@ def test_where_threads_have_too_small_a_stack_the_line_is_written_and_the_report
 
 
 def test_a_host_that_closes_waits_for_no_network_where_no_thread_could_be_started(home, receiver, monkeypatch):
-    """Though by then there may be threads again: the line is written on its own thread, and the report waits."""
+    """Threads may work again by then: one of ours writes the line, and the report waits in the outbox."""
 
     def fail(*_):
         raise RuntimeError
@@ -192,14 +192,14 @@ def test_a_host_that_closes_waits_for_no_network_where_no_thread_could_be_starte
 
 
 def test_a_stack_that_is_large_enough_is_used(run_python, receiver):
-    """As musl's and hosts with many threads have it."""
+    """Small stacks are usual with musl and in hosts with many threads."""
     done = run_python(SMALL_STACK.format(size=262144, end=""), MYENGINE_USAGE_STATS_SERVER=receiver.url)
 
     assert (done.stdout, done.stderr, len(receiver.received)) == ("True\n262144\n", "", 1)
 
 
 def test_asking_for_the_size_of_stacks_leaves_it_as_it_is():
-    """Python's own way to ask sets it to the default."""
+    """Python's own function for it sets the size to the default."""
     before = threading.stack_size(524288)
     found = stack_size()
     after = threading.stack_size(before)
@@ -208,7 +208,7 @@ def test_asking_for_the_size_of_stacks_leaves_it_as_it_is():
 
 
 def test_without_heartbeats_no_thread_of_ours_is_left_once_all_is_done(run_python):
-    """So that Python 3.12 and newer warn no host that forks."""
+    """Python 3.12 and newer warn a host with threads when it forks."""
     done = run_python("""
         import os, time
         from otel_usage import UsageReporter

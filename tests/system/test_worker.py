@@ -1,4 +1,4 @@
-"""One daemon thread for tasks, at once or later."""
+"""One daemon thread runs tasks, at once or later."""
 
 import random
 import threading
@@ -12,12 +12,12 @@ from otel_usage.system.worker import Worker, jitter
 
 @pytest.fixture
 def errors():
-    """What tasks raised."""
+    """The exceptions that tasks raise."""
     return []
 
 
 def test_tasks_run_one_after_the_other_on_one_thread_that_ends(errors):
-    """In the order of their time; and then the thread is gone, until there is another."""
+    """Tasks run in the order of their times; then the thread ends, and the next task starts another."""
     worker, done, over = Worker(errors.append), [], threading.Event()
     worker.later(0.05, lambda: done.append(("late", threading.get_ident())))
     worker.later(0.06, over.set)
@@ -35,7 +35,7 @@ def test_tasks_run_one_after_the_other_on_one_thread_that_ends(errors):
 
 
 def test_a_task_that_raises_stops_nothing(errors):
-    """What it raised is told, and the next one runs."""
+    """The exception is passed on, and the next task runs."""
     worker, over = Worker(errors.append), threading.Event()
     worker.soon(lambda: 1 // 0)
     worker.soon(over.set)
@@ -45,7 +45,7 @@ def test_a_task_that_raises_stops_nothing(errors):
 
 
 def test_a_stopped_worker_forgets_what_is_for_later(errors):
-    """What is due runs all the same."""
+    """A task that is due still runs."""
     worker, done, over = Worker(errors.append), [], threading.Event()
     worker.later(0.05, lambda: done.append("late"))
     worker.stop()
@@ -59,7 +59,7 @@ def test_a_stopped_worker_forgets_what_is_for_later(errors):
 
 @pytest.mark.parametrize("never", [float("inf"), 1e300, threading.TIMEOUT_MAX * 2])
 def test_a_task_for_a_time_that_never_comes_stops_nothing(errors, never):
-    """No lock can be waited for so long; those for now run all the same."""
+    """No lock can wait for that long, and tasks that are due still run."""
     worker, over = Worker(errors.append), threading.Event()
     worker.later(never, lambda: errors.append("never"))
     time.sleep(0.05)
@@ -72,7 +72,7 @@ def test_a_task_for_a_time_that_never_comes_stops_nothing(errors, never):
 
 
 def test_a_thread_that_can_not_be_started_is_told_and_the_task_waits(errors, monkeypatch):
-    """The next task brings it along."""
+    """The next task that is added starts a thread for both."""
 
     def fail(*_):
         raise RuntimeError
@@ -89,7 +89,7 @@ def test_a_thread_that_can_not_be_started_is_told_and_the_task_waits(errors, mon
 
 
 def test_a_task_for_now_waits_for_no_clock(errors, monkeypatch):
-    """One that a host's test had frozen in the far future when it was added, and that runs again since."""
+    """A host's test may freeze the clock in the far future while the task is added, and let it go on afterwards."""
 
     def fail(*_):
         raise RuntimeError
@@ -108,7 +108,7 @@ def test_a_task_for_now_waits_for_no_clock(errors, monkeypatch):
 
 
 def test_what_is_due_runs_here_where_no_thread_could_be_started(errors, monkeypatch):
-    """What is for later does not; where there is a thread, that runs it."""
+    """A task for later does not run; where there is a thread, the thread runs what is due."""
 
     def fail(*_):
         raise RuntimeError
@@ -125,7 +125,7 @@ def test_what_is_due_runs_here_where_no_thread_could_be_started(errors, monkeypa
 
 
 def test_without_a_source_of_randomness_a_wait_is_the_middle(monkeypatch):
-    """The task is planned all the same."""
+    """The task is planned in any case."""
 
     def fail(_):
         raise NotImplementedError
@@ -136,7 +136,7 @@ def test_without_a_source_of_randomness_a_wait_is_the_middle(monkeypatch):
 
 
 def test_waits_are_spread_whatever_the_host_seeds():
-    """Ten thousand that start at once do not come back at once: no tenth of the time gets twice its share."""
+    """Ten thousand processes that start together do not return together: no tenth of the time has twice its share."""
     random.seed(0)
     waits = [jitter(0.9, 1.1) for _ in range(10_000)]
     random.seed(0)
@@ -150,7 +150,7 @@ def test_waits_are_spread_whatever_the_host_seeds():
 
 @pytest.mark.parametrize("seconds", [float("inf"), 1e300, 1e12])
 def test_task_that_is_never_due_holds_up_no_other(seconds):
-    """No lock can be waited for so long; a thread that tried would be gone, and nothing would be done any more."""
+    """No lock can wait for that long: a thread that tried would end, and no task would run any more."""
     worker, over = Worker(print), threading.Event()
     worker.later(seconds, print)
     time.sleep(0.1)
