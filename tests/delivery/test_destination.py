@@ -1,4 +1,4 @@
-"""Where reports go, by what the adopter declared and the operator set."""
+"""Destinations follow from what the adopter declares and what the operator sets."""
 
 import socket
 
@@ -48,12 +48,12 @@ def resolved(environ, *, endpoint="https://stats.example.org", wire="otlp"):
     ],
 )  # fmt: skip
 def test_the_destinations_are_those_that_were_named(environ, destinations):
-    """The table of docs/design.md, "Destinations": what is set, and where reports go."""
+    """Each row of the contract's table holds: from the settings to the destinations."""
     assert resolved(environ) == destinations
 
 
 def test_without_an_endpoint_there_is_no_project():
-    """The command line gives none of its own; the operator's variable alone enables it there."""
+    """The command line declares no endpoint; only the operator's variable adds one there."""
     named = {"MYENGINE_USAGE_STATS_SERVER": "https://mine"}
 
     assert (resolved({}, endpoint=None), resolved(named, endpoint=None)) == (
@@ -63,7 +63,7 @@ def test_without_an_endpoint_there_is_no_project():
 
 
 def test_json_goes_to_the_url_as_it_is():
-    """The path is appended for OTLP only, and the operator's URL changes nothing about the wire."""
+    """The path is appended for OTLP only, and the operator's URL does not change the wire."""
     named = {"MYENGINE_USAGE_STATS_SERVER": "https://mine/in?x=1"}
 
     assert (resolved({}, wire="json"), resolved(named, wire="json")) == (
@@ -84,7 +84,7 @@ def test_json_goes_to_the_url_as_it_is():
     ],
 )
 def test_the_path_is_appended_to_a_base_url_once(base, url):
-    """As OpenTelemetry does for OTEL_EXPORTER_OTLP_ENDPOINT."""
+    """OpenTelemetry does the same with OTEL_EXPORTER_OTLP_ENDPOINT."""
     assert traces_url(base) == url
 
 
@@ -98,7 +98,7 @@ def test_the_path_is_appended_to_a_base_url_once(base, url):
     ],
 )
 def test_a_url_is_shown_without_user_and_query(url, shown):
-    """Nothing secret that stands in a URL is shown."""
+    """Both may hold a secret."""
     assert Destination("otlp", url, "grpc", by_operator=True).endpoint == shown
 
 
@@ -115,7 +115,7 @@ UNCLEAR = [
 @pytest.mark.parametrize("url", UNCLEAR)
 @pytest.mark.parametrize(("kind", "wire"), [("project", "otlp"), ("project", "json"), ("otlp", "http/protobuf"), ("otlp", "grpc")])
 def test_a_url_that_can_be_read_in_two_ways_is_not_shown_not_loopback_and_not_sent_to(monkeypatch, url, kind, wire):
-    """A part of the password would be taken for a path, or a name in it for the host."""
+    """A reader could take a part of the password for a path, or a name in it for the host."""
     monkeypatch.setattr(socket, "socket", lambda *_, **__: pytest.fail("a socket was opened"))
     monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: pytest.fail("a name was looked up"))
     destination = Destination(kind, url, wire, by_operator=True)
@@ -132,13 +132,13 @@ def test_a_url_that_can_be_read_in_two_ways_is_not_shown_not_loopback_and_not_se
 
 @pytest.mark.parametrize("url", UNCLEAR)
 def test_an_app_can_not_declare_an_unclear_endpoint(url):
-    """It is told at once."""
+    """The declaration raises an error."""
     with pytest.raises(ValueError, match="the endpoint must be a URL"):
         App("myengine", endpoint=url)
 
 
 def test_over_grpc_a_user_is_refused(monkeypatch):
-    """It would be looked up as a part of the host's name, by whoever answers for names."""
+    """A gRPC client would look the user up as a part of the host's name, and the DNS server would see it."""
     destination = Destination("otlp", "http://user:SECRET@host:4317", "grpc", by_operator=True)
 
     assert (destination.endpoint, destination.clear) == ("http://host:4317", False)
@@ -149,7 +149,7 @@ def test_over_grpc_a_user_is_refused(monkeypatch):
     "[::1]:4317", "dns:///collector:4317", "https://HOST/a%20b", "https://user:p;w@host",
 ])  # fmt: skip
 def test_a_url_that_can_be_read_in_one_way_is_clear(url):
-    """With a password that is encoded, an address, a socket's path, or no scheme."""
+    """This holds with an encoded password, an address, the path of a socket, or no scheme."""
     assert Destination("otlp", url, "http/protobuf", by_operator=True).clear is True
 
 
@@ -162,7 +162,7 @@ def test_a_protocol_that_there_is_not_is_not_shown():
 
 
 def test_destinations_that_differ_have_keys_that_differ():
-    """By kind, wire, scheme, host, port and path; what waits for one is never sent to another."""
+    """The key has kind, wire, scheme, host, port and path: a report that waits for one destination is never sent to another."""
     places = [("project", "https://h", "otlp"), ("otlp", "https://h", "http/protobuf"), ("otlp", "https://h", "grpc"), ("otlp", "http://h", "grpc"),
               ("otlp", "https://h:1", "grpc"), ("otlp", "https://h/1", "grpc"), ("otlp", "https://[::1]:1", "grpc"), ("otlp", "https://u:p@i", "grpc")]  # fmt: skip
     keys = {Destination(kind, url, wire, by_operator=True).key for kind, url, wire in places}
@@ -182,5 +182,5 @@ def test_destinations_that_differ_have_keys_that_differ():
     ],
 )  # fmt: skip
 def test_loopback_is_this_machine_and_nothing_that_looks_like_it(url, loopback):
-    """localhost, 127.0.0.0/8 and ::1."""
+    """Loopback is localhost, 127.0.0.0/8 and ::1."""
     assert is_loopback(url) is loopback

@@ -1,4 +1,4 @@
-"""Where reports go, and whether they may."""
+"""The gate tells where reports go, and whether they may."""
 
 from myengine_app import APP
 
@@ -11,7 +11,7 @@ THERE = Destination("project", "https://stats.example.org/v1/traces", "otlp", by
 
 
 def test_the_gate_knows_whether_everything_stays_on_this_machine():
-    """In a test run that decides whether anything is sent."""
+    """A test run sends only where it does."""
     gates = [Gate(APP, []), Gate(APP, [HERE]), Gate(APP, [HERE, THERE])]
 
     assert [(gate.loopback, gate.may_send(), gate.may_record()) for gate in gates] == [
@@ -20,7 +20,7 @@ def test_the_gate_knows_whether_everything_stays_on_this_machine():
 
 
 def test_the_directory_stays_the_one_that_was_asked_for_first(home, monkeypatch):
-    """A host that sets another HOME later on does not divide a run's files between two directories."""
+    """A host that changes HOME later does not split the files of a run between two directories."""
     gate = Gate(APP, [])
     first = gate.directory
     monkeypatch.setenv("HOME", "/nonexistent")

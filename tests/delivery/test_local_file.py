@@ -1,4 +1,4 @@
-"""The local file: each report's line, or nothing."""
+"""The local file gets the line of each report, or nothing."""
 
 import pytest
 from myengine_app import APP
@@ -16,14 +16,14 @@ def report():
 
 
 def test_the_line_is_written_and_told_to_be(report, home):
-    """True once it is in the file."""
+    """`record` returns True once the line is in the file."""
     recorded = record(report, Gate(APP, []))
 
     assert (recorded, (home / ".config/myengine/usage_stats.json").read_text()) == (True, report.line + "\n")
 
 
 def test_without_a_directory_there_is_no_file(report, monkeypatch):
-    """And no error."""
+    """Nothing raises."""
     monkeypatch.setenv("HOME", "relative")
     monkeypatch.setattr("otel_usage.consent._account_home", lambda: "")
     gate = Gate(APP, [])

@@ -1,4 +1,4 @@
-"""The delivery log: what became of each attempt."""
+"""The delivery log keeps the outcome of each attempt."""
 
 import pytest
 from myengine_app import APP
@@ -20,7 +20,7 @@ def report():
 
 
 def test_a_log_that_can_not_be_written_costs_nothing(report, home):
-    """The outcome is the same."""
+    """The outcome of the send stays the same."""
     (home / ".config").touch()
     gate = Gate(APP, [HERE])
     outcome = send(report, HERE, gate)
@@ -29,7 +29,7 @@ def test_a_log_that_can_not_be_written_costs_nothing(report, home):
 
 
 def test_the_newest_whole_entry_counts(report, home):
-    """What is torn, or no entry at all, is passed over."""
+    """A torn line and a line that is no entry are skipped."""
     send(report, HERE, Gate(APP, [HERE]))
     with (home / ".config/myengine/usage_deliveries.json").open("a") as log:
         log.write('7\n{"torn": \n')

@@ -1,4 +1,4 @@
-"""What waits to be sent: whole entries, each claimed by one, bounded, and nothing that is not ours."""
+"""The outbox holds whole entries, each claimed by one process, within bounds, and touches no other file."""
 
 import errno
 import fcntl
@@ -23,14 +23,14 @@ NOW = time.time_ns()
 
 @pytest.fixture
 def directory(tmp_path):
-    """The app's directory, which is there."""
+    """The app's directory, which exists."""
     (tmp_path / "config").mkdir(mode=0o700)
     return str(tmp_path / "config")
 
 
 @pytest.fixture
 def leave(directory):
-    """Put an entry and leave it; return its name."""
+    """Put an entry, give up its claim, and return its name."""
 
     def run(values=None, collected=NOW, kind="report", run="u"):
         entry = put(directory, values or VALUES, collected=collected, kind=kind, run=run)
@@ -46,7 +46,7 @@ def box(directory):
 
 
 def test_an_entry_is_a_private_file_that_names_its_time_inode_kind_and_run(directory, leave):
-    """In a directory of its own, with nothing left of its draft."""
+    """It lies in a directory of its own, and no draft is left."""
     name = leave()
     path = os.path.join(directory, "usage_outbox", name)
     found = os.stat(path)
@@ -57,7 +57,7 @@ def test_an_entry_is_a_private_file_that_names_its_time_inode_kind_and_run(direc
 
 
 def test_what_was_put_can_be_claimed_once(directory, leave):
-    """By one at a time; left, it can be claimed again; removed, it is gone."""
+    """One process at a time has the claim; an entry that is left can be claimed again, and one that is removed is gone."""
     name = leave()
     first = claim(directory, name)
     second = claim(directory, name)
@@ -70,7 +70,7 @@ def test_what_was_put_can_be_claimed_once(directory, leave):
 
 
 def test_an_entry_is_claimed_from_the_moment_it_has_its_name(directory):
-    """No other process sends what this one is about to send."""
+    """No other process sends an entry that its maker is about to send."""
     entry = put(directory, VALUES, collected=NOW, kind="report", run="u")
 
     assert (waiting(directory), claim(directory, entry.name)) == ([entry.name], None)
@@ -78,7 +78,7 @@ def test_an_entry_is_claimed_from_the_moment_it_has_its_name(directory):
 
 
 def test_a_dead_processs_claim_is_taken_over(directory, leave):
-    """Its lock is gone with it."""
+    """The lock of a process ends with the process."""
     name = leave()
     code = "import sys, os; from otel_usage.delivery.outbox import claim; claim(*sys.argv[1:]); print('claimed', flush=True); sys.stdin.read()"
     child = subprocess.Popen([sys.executable, "-c", code, directory, name], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
@@ -93,7 +93,7 @@ def test_a_dead_processs_claim_is_taken_over(directory, leave):
 
 
 def test_entries_are_listed_oldest_first_and_what_is_none_is_not(directory, leave):
-    """Drafts, what was set aside and strangers are no entries."""
+    """Drafts, unreadable entries that were set aside, and other files are not listed."""
     names = [leave(collected=NOW + n) for n in (2, 1, 3)]
     for stranger in ("x.json", "1.json", f"{NOW}.5.report.u.json.unreadable", f"{NOW}.5.ab.tmp", "a.b.c.d.json"):
         open(os.path.join(directory, "usage_outbox", stranger), "w").close()
@@ -104,7 +104,7 @@ def test_entries_are_listed_oldest_first_and_what_is_none_is_not(directory, leav
 @pytest.mark.parametrize("content", [b"", b"{", b"[1]", b"\xff\xfe", b"7", b"[" * 60_000, b'{"a":' * 10_000, b"9" * 5_000, b"\x00", b'"\\ud800"', b"NaN"],
                          ids=lambda content: repr(content[:9]))
 def test_what_can_not_be_read_is_set_aside_and_blocks_nothing(directory, leave, content):
-    """It keeps its content, for whoever wants to know."""
+    """The file keeps its content for a person to look at."""
     broken, whole = leave(collected=NOW), leave(collected=NOW + 1)
     with open(os.path.join(directory, "usage_outbox", broken), "wb") as file:
         file.write(content)
@@ -116,7 +116,7 @@ def test_what_can_not_be_read_is_set_aside_and_blocks_nothing(directory, leave, 
 
 
 def test_a_claim_that_fails_is_given_up(directory, leave, monkeypatch):
-    """It leaves no descriptor, and so no lock: the entry can be claimed again once the disk answers."""
+    """It leaves no descriptor and no lock: once the disk works again, the entry can be claimed."""
     name = leave()
     before = len(os.listdir("/proc/self/fd"))
 
@@ -135,7 +135,7 @@ def test_a_claim_that_fails_is_given_up(directory, leave, monkeypatch):
 
 
 def test_a_copied_home_sends_nothing(directory, leave, tmp_path):
-    """A copy's inode is not the one in its name; the copy is deleted, the original stays."""
+    """The inode of a copy is not the one in its name: the copy is deleted, and the original stays."""
     name = leave()
     shutil.copytree(directory, tmp_path / "copy")
 
@@ -144,23 +144,23 @@ def test_a_copied_home_sends_nothing(directory, leave, tmp_path):
 
 
 def a_hard_link(path):
-    """Give it a second name."""
+    """Give the entry a second name."""
     os.link(path, path + ".second")
 
 
 def another_user(path):
-    """Give it to somebody else."""
+    """Give the entry to another user."""
     os.chown(path, 65534, 65534)
 
 
 def too_large(path):
-    """Let it grow."""
+    """Make the entry too large."""
     os.truncate(path, 65 * 1024)
 
 
 @pytest.mark.parametrize("spoil", [a_hard_link, another_user, too_large])
 def test_what_is_not_ours_alone_is_passed_over(directory, leave, spoil):
-    """It is neither sent nor touched."""
+    """It is neither sent nor changed."""
     name = leave()
     path = os.path.join(directory, "usage_outbox", name)
     if spoil is another_user and os.geteuid() != 0:
@@ -173,24 +173,24 @@ def test_what_is_not_ours_alone_is_passed_over(directory, leave, spoil):
 
 
 def a_link(path, elsewhere):
-    """Link to a whole entry."""
+    """Put a symbolic link to a whole entry there."""
     elsewhere.write_text(json.dumps(VALUES))
     path.symlink_to(elsewhere)
 
 
 def a_fifo(path, elsewhere):
-    """Make a FIFO."""
+    """Put a FIFO there."""
     os.mkfifo(path)
 
 
 def a_directory(path, elsewhere):
-    """Make a directory."""
+    """Put a directory there."""
     path.mkdir()
 
 
 @pytest.mark.parametrize("make", [a_link, a_fifo, a_directory])
 def test_a_link_a_fifo_and_a_directory_are_passed_over(directory, leave, tmp_path, make):
-    """Nothing is opened through a link, and nothing is waited for, although its name is right in every part."""
+    """No link is followed and no FIFO is waited for, even where the name is right in every part."""
     leave()
     made = Path(directory, "usage_outbox", "made")
     make(made, tmp_path / "elsewhere")
@@ -202,7 +202,7 @@ def test_a_link_a_fifo_and_a_directory_are_passed_over(directory, leave, tmp_pat
 
 
 def test_an_outbox_that_is_a_link_is_not_followed(directory, tmp_path):
-    """Neither to read nor to write."""
+    """It is neither read nor written."""
     (tmp_path / "elsewhere").mkdir()
     os.symlink(tmp_path / "elsewhere", os.path.join(directory, "usage_outbox"))
 
@@ -213,14 +213,14 @@ def test_an_outbox_that_is_a_link_is_not_followed(directory, tmp_path):
 
 
 def test_there_are_64_entries_at_most_and_the_oldest_go_first(directory, leave):
-    """Whatever the app, and however long it is offline."""
+    """The bound holds for any app, however long it is offline."""
     names = [leave(collected=NOW + n) for n in range(70)]
 
     assert waiting(directory) == names[6:]
 
 
 def test_what_is_not_ours_keeps_no_room_from_being_made(directory, leave):
-    """It is neither counted nor deleted, and what stands behind it is."""
+    """Other files are neither counted nor deleted, and the entries after them still are."""
     planted = leave(collected=1)
     a_hard_link(os.path.join(directory, "usage_outbox", planted))
     names = [leave(collected=NOW + n) for n in range(66)]
@@ -230,7 +230,7 @@ def test_what_is_not_ours_keeps_no_room_from_being_made(directory, leave):
 
 
 def test_there_is_one_mebibyte_at_most(directory, leave):
-    """Large entries make room as well."""
+    """Large entries also make the oldest ones go."""
     names = [leave({"note": "x" * 60_000}, collected=NOW + n) for n in range(20)]
     count, size, _ = depth(directory)
 
@@ -239,12 +239,12 @@ def test_there_is_one_mebibyte_at_most(directory, leave):
 
 
 def of_size(size):
-    """Return values whose entry has so many bytes."""
+    """Return values whose entry has exactly that many bytes."""
     return {"note": "x" * (size - len(json.dumps({"note": ""})))}
 
 
 def test_an_entry_of_64_kib_is_put_listed_and_claimed(directory, leave):
-    """To the byte; sixteen of them are the mebibyte, and the seventeenth takes the oldest's place."""
+    """Sixteen entries of exactly 64 KiB fill the mebibyte, and the seventeenth takes the place of the oldest."""
     names = [leave(of_size(64 * 1024), collected=NOW + n) for n in range(17)]
     entry = claim(directory, names[1])
     entry.leave()
@@ -256,7 +256,7 @@ def test_an_entry_of_64_kib_is_put_listed_and_claimed(directory, leave):
 @pytest.mark.parametrize("spoil", [lambda path: os.truncate(path, 2**30), lambda path: os.link(path, path + ".second")],
                          ids=["a sparse file", "a hard link"])  # fmt: skip
 def test_files_that_no_entry_can_be_push_no_entry_out(directory, leave, spoil):
-    """Under names that are ours, however many and however large: what waits stays, and so do they."""
+    """Files under our names may be many and large: they stay, and so does every entry."""
     name = leave()
     planted = [f"{NOW + 1 + number:020d}.5.report.planted.json" for number in range(70)]
     for other in planted:
@@ -270,7 +270,7 @@ def test_files_that_no_entry_can_be_push_no_entry_out(directory, leave, spoil):
 
 
 def test_an_entry_over_64_kib_is_not_put(directory, leave):
-    """By one byte; it leaves nothing behind, and takes nobody's place."""
+    """One byte more is too much; no file is left and no entry is pushed out."""
     name = leave()
     with pytest.raises(OSError, match="does not fit"):
         put(directory, of_size(64 * 1024 + 1), collected=NOW, kind="report", run="u")
@@ -280,7 +280,7 @@ def test_an_entry_over_64_kib_is_not_put(directory, leave):
 
 @pytest.mark.parametrize("kind", ["report", "heartbeat"])
 def test_an_entry_that_another_process_sends_meanwhile_is_in_nobodys_way(directory, leave, monkeypatch, kind):
-    """It is gone between the listing and the look at it, or before it is replaced."""
+    """It may disappear after the listing, or before it is replaced."""
     gone, stays = leave(collected=NOW), leave(collected=NOW + 1)
     listed = os.listdir
     with monkeypatch.context() as patch:
@@ -292,14 +292,14 @@ def test_an_entry_that_another_process_sends_meanwhile_is_in_nobodys_way(directo
 
 @pytest.fixture
 def clock(monkeypatch):
-    """A time at which the clock stands still, in seconds."""
+    """A time in seconds at which the clock stands still."""
     monkeypatch.setattr(outbox.time, "time", lambda: 2e9)
     return 2e9
 
 
 @pytest.mark.parametrize(("seconds", "left"), [(0, 2), (1, 1)])
 def test_what_is_older_than_30_days_goes(directory, leave, clock, seconds, left):
-    """When the next entry is put, and not before its time."""
+    """It is deleted when the next entry is put, and not before its time."""
     old = leave(collected=NOW)
     written = clock - 30 * 24 * 3600 - seconds
     os.utime(os.path.join(directory, "usage_outbox", old), (written, written))
@@ -309,7 +309,7 @@ def test_what_is_older_than_30_days_goes(directory, leave, clock, seconds, left)
 
 
 def test_of_a_runs_heartbeats_only_the_newest_waits(directory, leave):
-    """Its report waits beside it, and other runs' heartbeats."""
+    """The report of the run and the heartbeats of other runs stay beside it."""
     names = [leave(kind="report"), leave(kind="heartbeat", collected=NOW + 1), leave(kind="heartbeat", run="v", collected=NOW + 2),
              leave(kind="heartbeat", collected=NOW + 3)]  # fmt: skip
 
@@ -319,7 +319,7 @@ def test_of_a_runs_heartbeats_only_the_newest_waits(directory, leave):
 @pytest.mark.parametrize("code", [errno.ENOSPC, errno.EROFS, errno.EDQUOT, errno.EIO])
 @pytest.mark.parametrize("call", ["mkdir", "open", "draft", "write", "replace"])
 def test_a_disk_that_can_not_take_it_leaves_nothing_behind(directory, monkeypatch, call, code):
-    """No draft and no descriptor, whether the directory, the draft, its content or its name is what fails."""
+    """Neither a draft nor a descriptor is left, whether the directory, the draft, its content or its name fails."""
     before = len(os.listdir("/proc/self/fd"))
     name = "open" if call == "draft" else call
     real = getattr(os, name)
@@ -340,7 +340,7 @@ def test_a_disk_that_can_not_take_it_leaves_nothing_behind(directory, monkeypatc
 
 @pytest.mark.parametrize(("age", "claimed"), [(0, None), (59, None), (60, VALUES), (61, VALUES)])
 def test_where_locks_do_not_work_an_entry_is_taken_over_after_a_lease(directory, leave, monkeypatch, age, claimed):
-    """Of 60 s, by its age, never by a process's number; who takes it over begins another lease."""
+    """The lease is 60 s of the file's age and never depends on a process number; a claim begins a new lease."""
 
     def fail(*_):
         raise OSError(errno.ENOLCK, "no locks available")
@@ -362,14 +362,14 @@ def test_where_locks_do_not_work_an_entry_is_taken_over_after_a_lease(directory,
 
 
 def test_looking_at_an_outbox_makes_none(directory):
-    """Who has nothing to send leaves nothing behind."""
+    """A run that has nothing to send makes no directory."""
     found = waiting(directory), depth(directory), clear(directory)
 
     assert (found, os.listdir(directory)) == (([], (0, 0, None), []), [])
 
 
 def test_an_entry_that_goes_between_the_listing_and_the_look_hides_no_other(directory, leave, monkeypatch):
-    """Those behind it are listed."""
+    """The entries after it are listed."""
     names = [leave(collected=NOW + n) for n in range(2)]
     listed = os.listdir
     monkeypatch.setattr(outbox.os, "listdir", lambda folder: [f"{1:020d}.5.report.u.json", *listed(folder)])
@@ -378,7 +378,7 @@ def test_an_entry_that_goes_between_the_listing_and_the_look_hides_no_other(dire
 
 
 def test_a_heartbeat_that_is_sent_while_it_is_replaced_is_no_error(directory, leave, monkeypatch):
-    """It is gone when it is to be deleted, and those behind it are deleted all the same."""
+    """It is already gone when it is to be deleted, and the ones after it are deleted."""
     leave(kind="heartbeat", collected=NOW)
     with open(os.path.join(directory, "usage_outbox", f"{NOW + 1:020d}.5.heartbeat.u.json"), "w"):
         pass
@@ -398,7 +398,7 @@ def test_a_heartbeat_that_is_sent_while_it_is_replaced_is_no_error(directory, le
 
 
 def test_what_can_not_be_deleted_is_not_among_what_is_gone(directory, leave, monkeypatch):
-    """It stops nothing either."""
+    """The deletion goes on with the next entry."""
     names = [leave(collected=NOW + n) for n in range(3)]
     real = os.unlink
 
@@ -415,7 +415,7 @@ def test_what_can_not_be_deleted_is_not_among_what_is_gone(directory, leave, mon
 
 
 def test_clearing_deletes_all_that_waits(directory, leave):
-    """What was set aside as well; and where nothing is, nothing happens."""
+    """Entries that were set aside are deleted too; an empty or missing outbox is no error."""
     name = leave()
     open(os.path.join(directory, "usage_outbox", name + ".unreadable"), "w").close()
     gone = clear(directory)
@@ -424,7 +424,7 @@ def test_clearing_deletes_all_that_waits(directory, leave):
 
 
 def test_the_depth_is_told_with_the_oldests_time(directory, leave):
-    """For `status`."""
+    """`status` shows both."""
     leave(collected=NOW)
     leave(collected=NOW + 10**9)
     count, size, oldest = depth(directory)
@@ -453,7 +453,7 @@ ODD = ["²³.1.report.x.json", f"{1:020d}.²³.report.x.json", f"{'9' * 220}.1.r
 
 @pytest.mark.parametrize("name", ODD)
 def test_a_name_that_is_none_of_ours_is_no_entry_and_stops_nothing(directory, leave, name):
-    """Digits that are none, numbers beyond any clock, bytes that are no text: it is not listed, claimed, counted or removed."""
+    """Odd digits, numbers beyond any clock, bytes that are no text: such a file is not listed, claimed, counted or removed."""
     ours = leave()
     path = os.path.join(directory, "usage_outbox", name)
     with open(path, "w"):
@@ -465,7 +465,7 @@ def test_a_name_that_is_none_of_ours_is_no_entry_and_stops_nothing(directory, le
 
 
 def locked(path):
-    """Take every right to it from everybody."""
+    """Take every right to the file from everybody."""
     os.chmod(path, 0)
 
 
@@ -473,7 +473,7 @@ def locked(path):
                                    lambda path: os.unlink(path) or os.mkdir(path), lambda path: os.unlink(path) or os.symlink("/etc/passwd", path)],
                          ids=["a hard link", "another user's", "too large", "locked", "a FIFO", "a directory", "a link"])  # fmt: skip
 def test_what_can_not_be_claimed_takes_nobodys_turn(directory, leave, spoil):
-    """Only the four oldest get one in a run: there is no listing what would be passed over for ever."""
+    """A run sends the four oldest entries of others, so a listed entry that nobody can claim would block them for good."""
     name = leave(collected=1)
     spoil(os.path.join(directory, "usage_outbox", name))
     newer = leave(collected=NOW)
@@ -483,7 +483,7 @@ def test_what_can_not_be_claimed_takes_nobodys_turn(directory, leave, spoil):
 
 @pytest.mark.parametrize("run", ["../../../evil", "a.b", "\ud800", "\x00", "ü", "x" * 500, ""])
 def test_no_id_that_an_app_passes_leads_out_of_the_outbox(directory, leave, run):
-    """It stands in the name as far as it is letters and digits, and a run's heartbeats are still known as its own."""
+    """The name has only its letters and digits, and the heartbeats of the run are still recognised."""
     leave(kind="heartbeat", run=run, collected=1)
     newest = leave(kind="heartbeat", run=run, collected=2)
 
@@ -491,7 +491,7 @@ def test_no_id_that_an_app_passes_leads_out_of_the_outbox(directory, leave, run)
 
 
 def test_many_processes_claim_each_entry_exactly_once(directory, leave):
-    """Side by side: none is sent twice, none is forgotten."""
+    """They run in parallel: no entry is sent twice, and none is forgotten."""
     names = [leave(collected=NOW + n, run=f"u{n}") for n in range(60)]
     children = [subprocess.Popen([sys.executable, "-c", CLAIM_ALL, directory], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
                 for _ in range(4)]  # fmt: skip

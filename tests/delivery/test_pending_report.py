@@ -1,4 +1,4 @@
-"""A report for one destination, kept until it was taken or refused for good; and what other runs left."""
+"""A pending report is kept for one destination until it is accepted or refused permanently, also by a later run."""
 
 import errno
 import json
@@ -55,7 +55,7 @@ def kept(gate, **facts):
 
 
 def test_an_entry_is_flat_json_with_the_reports_ids_and_destination(gate, directory):
-    """Everything that is needed to send it again, and nothing secret."""
+    """It has everything that another attempt needs, and no secret."""
     made = kept(gate)
     (name,) = names(directory)
     with open(os.path.join(directory, "usage_outbox", name)) as file:
@@ -75,14 +75,14 @@ def test_an_entry_is_flat_json_with_the_reports_ids_and_destination(gate, direct
     [(ACCEPTS, True, 0), ((400, {}, b""), True, 0), ((503, {}, b""), False, 1), ((200, {}, b"<html>"), False, 1)],
 )
 def test_it_leaves_the_outbox_only_once_it_was_taken_or_refused_for_good(gate, directory, receiver, reply, done, left):
-    """All else is tried again."""
+    """After any other outcome it is tried again."""
     receiver.reply = reply
 
     assert (kept(gate).attempt(), len(names(directory))) == (done, left)
 
 
 def test_another_run_sends_what_this_one_could_not(gate, directory, receiver):
-    """Under the same ids, so that it counts once."""
+    """It has the same ids, so that it counts once."""
     receiver.reply = (503, {}, b"")
     made = kept(gate)
     made.attempt()
@@ -97,7 +97,7 @@ def test_another_run_sends_what_this_one_could_not(gate, directory, receiver):
 
 
 def test_a_heartbeat_is_sent_as_one(gate, receiver):
-    """With its runtime facts on the span."""
+    """Its span holds the runtime facts."""
     report = Report(APP, {"uuid": "5be557ae-ae32-47db-958b-18a1c1cb19f1", "uptime": 600, "requests": 7, "batch": 8}, name=HEARTBEAT)
     made = PendingReport(report, gate.destinations[0], gate)
     made.keep()
@@ -110,7 +110,7 @@ def test_a_heartbeat_is_sent_as_one(gate, receiver):
 
 
 def spoil(directory, **changes):
-    """Change the one entry of the outbox in place."""
+    """Change the only entry of the outbox in place."""
     path = os.path.join(directory, "usage_outbox", names(directory)[0])
     with open(path) as file:
         values = json.load(file)
@@ -119,7 +119,7 @@ def spoil(directory, **changes):
 
 
 def test_what_was_put_into_an_entry_by_another_hand_does_not_leave(gate, directory, receiver):
-    """It is admitted again, by the present table."""
+    """The entry is admitted again by the present table."""
     kept(gate).leave()
     spoil(directory, secret="SECRET", batch="SECRET", scheduler="SECRET/PATH", **{"otel_usage.trace_state": "SECRET"})
     send_waiting(gate, waiting(gate)[0])
@@ -128,7 +128,7 @@ def test_what_was_put_into_an_entry_by_another_hand_does_not_leave(gate, directo
 
 
 def test_over_json_what_was_put_into_an_entry_by_another_hand_does_not_leave_either(directory, receiver):
-    """The line is posted as it is, so nothing else would hold it back."""
+    """The line is posted as it is, so admission is the only check."""
     app = App("myengine", wire="json", facts=APP.facts)
     gate = Gate(app, resolve(app, {"MYENGINE_USAGE_STATS_SERVER": receiver.url}, endpoint=None))
     made = PendingReport(Report(app, {"quantization": "awq", "batch": 8}), gate.destinations[0], gate)
@@ -146,7 +146,7 @@ def test_over_json_what_was_put_into_an_entry_by_another_hand_does_not_leave_eit
     [{"otel_usage.destination": "project otlp https://elsewhere.example.org/v1/traces"}, {"otel_usage.destination": 7}],
 )
 def test_an_entry_whose_destination_is_gone_is_deleted_unsent(gate, directory, receiver, changes):
-    """It never changes its destination."""
+    """An entry never changes its destination."""
     kept(gate).leave()
     spoil(directory, **changes)
     send_waiting(gate, waiting(gate)[0])
@@ -162,7 +162,7 @@ def test_an_entry_whose_destination_is_gone_is_deleted_unsent(gate, directory, r
     ids=str,
 )  # fmt: skip
 def test_an_entry_that_is_no_report_is_set_aside(gate, directory, receiver, changes):
-    """Nothing is made up in place of what is missing, and it takes nobody's turn again."""
+    """No missing value is made up, and the entry never takes a turn again."""
     kept(gate).leave()
     spoil(directory, **changes)
     send_waiting(gate, waiting(gate)[0])
@@ -173,7 +173,7 @@ def test_an_entry_that_is_no_report_is_set_aside(gate, directory, receiver, chan
 
 @pytest.mark.parametrize("content", [b"[" * 60_000, b'{"a":' * 10_000, b"9" * 5_000, b"\xff", b"[]"], ids=lambda content: repr(content[:5]))
 def test_entries_that_can_not_be_read_hold_up_none_behind_them(gate, directory, receiver, content):
-    """More of them than a run takes of others' entries."""
+    """There are more of them here than a run sends of others' entries."""
     for number in range(6):
         kept(gate, log_time=number + 1).leave()
     for name in names(directory):
@@ -194,7 +194,7 @@ ANYTHING = st.recursive(
 
 
 def test_whatever_stands_in_an_entry_one_look_is_enough(gate, directory):
-    """It is sent, set aside or deleted, and nothing raises."""
+    """The entry is sent, set aside or deleted, and nothing raises."""
 
     @given(st.binary(max_size=200) | st.dictionaries(st.sampled_from(KEYS) | st.text(), ANYTHING, max_size=3))
     @example({"otel_usage.trace_id": -1})
@@ -214,7 +214,7 @@ def test_whatever_stands_in_an_entry_one_look_is_enough(gate, directory):
 
 
 def test_what_was_collected_before_reporting_was_turned_on_is_never_sent(gate, directory, receiver):
-    """The time of `on` counts, whatever waits."""
+    """The time of `on` decides, whatever waits."""
     kept(gate).leave()
     set_mode(directory, "on")
     later = kept(gate, batch=8)
@@ -227,8 +227,8 @@ def test_what_was_collected_before_reporting_was_turned_on_is_never_sent(gate, d
 
 
 @pytest.mark.parametrize("wire", ["otlp", "json"])
-def test_that_holds_for_what_is_being_sent_when_it_is_turned_off_and_on_again(gate, directory, receiver, monkeypatch, wire):
-    """While its connection is made: what was collected before is not sent, though the mode is on."""
+def test_a_report_is_not_sent_once_reporting_was_turned_off_and_on_again_meanwhile(gate, directory, receiver, monkeypatch, wire):
+    """An `off` and `on` during the connect stop it, though the mode is `on` again."""
     connect = Connection.open
 
     def turn_off_and_on(connection, *arguments, **named):
@@ -245,8 +245,8 @@ def test_that_holds_for_what_is_being_sent_when_it_is_turned_off_and_on_again(ga
 
 
 @pytest.mark.parametrize("kept", [True, False])
-def test_that_holds_for_what_this_run_still_has_to_send_as_well(gate, directory, receiver, kept):
-    """Turned off and on again while it waits for the next attempt, in the outbox or in memory."""
+def test_a_report_that_waits_is_not_sent_once_reporting_was_turned_off_and_on_again(gate, directory, receiver, kept):
+    """This holds between two attempts of one run, in the outbox and in memory."""
     made = PendingReport(Report(APP, {"quantization": "awq"}), gate.destinations[0], gate)
     if kept:
         made.keep()
@@ -260,7 +260,7 @@ def test_that_holds_for_what_this_run_still_has_to_send_as_well(gate, directory,
 
 @pytest.mark.parametrize("text", ["on 2999-01-01T00:00:00Z", "on 2026-99-99"])
 def test_a_time_in_the_future_or_no_time_lets_nothing_old_out(gate, directory, receiver, text):
-    """What can't be read counts as now."""
+    """A time that can't be read counts as now."""
     kept(gate).leave()
     with open(os.path.join(directory, "usage_mode"), "w") as file:
         file.write(text)
@@ -271,7 +271,7 @@ def test_a_time_in_the_future_or_no_time_lets_nothing_old_out(gate, directory, r
 
 @pytest.mark.parametrize(("seconds", "sent"), [(-60, 1), (60, 0)])
 def test_what_is_older_than_30_days_is_deleted_unsent(gate, directory, receiver, seconds, sent):
-    """By the time at which it was collected, and not a minute before."""
+    """The time of collection counts, and nothing is deleted a minute early."""
     kept(gate, log_time=time.time_ns() - (30 * 24 * 3600 + seconds) * 10**9).leave()
     send_waiting(gate, waiting(gate)[0])
 
@@ -280,7 +280,7 @@ def test_what_is_older_than_30_days_is_deleted_unsent(gate, directory, receiver,
 
 @pytest.mark.parametrize("signal", ["DO_NOT_TRACK", "OTEL_USAGE_EXPORTER"])
 def test_nothing_is_put_and_nothing_sent_where_the_mode_is_not_on(gate, directory, receiver, monkeypatch, signal):
-    """What waits is deleted by the next report, and turning it on again never sends it."""
+    """The next report deletes what waits, so that a later `on` never sends it."""
     kept(gate).leave()
     with monkeypatch.context() as patch:
         patch.setenv(signal, "none")
@@ -294,7 +294,7 @@ def test_nothing_is_put_and_nothing_sent_where_the_mode_is_not_on(gate, director
 
 
 def test_a_test_run_leaves_what_waits_alone(gate, directory):
-    """It sends nothing, and it is nobody's opt-out."""
+    """A test run sends nothing, and it is not an opt-out of the user."""
     kept(gate).leave()
     with UsageReporter("myengine", endpoint="https://stats.example.org") as usage:
         usage.report()
@@ -303,7 +303,7 @@ def test_a_test_run_leaves_what_waits_alone(gate, directory):
 
 
 def test_without_an_outbox_it_waits_in_memory(gate, directory, receiver):
-    """A disk that can't take it is no reason not to send."""
+    """A report is sent even where the disk can't store it."""
     os.makedirs(directory)
     with open(os.path.join(directory, "usage_outbox"), "w"):
         pass
@@ -316,7 +316,7 @@ def test_without_an_outbox_it_waits_in_memory(gate, directory, receiver):
 
 
 def test_a_report_is_kept_once(gate, directory):
-    """However often it is asked for."""
+    """Keeping it again changes nothing."""
     made = kept(gate)
     made.keep()
     made.leave()
@@ -326,7 +326,7 @@ def test_a_report_is_kept_once(gate, directory):
 
 @pytest.mark.parametrize(("reply", "after"), [((503, {}, b""), 0.0), ((503, {"Retry-After": "7"}, b""), 7.0), (ACCEPTS, 0.0)])
 def test_it_waits_as_long_as_the_last_answer_asked(gate, receiver, reply, after):
-    """Not at all before there was one, and not where it did not ask."""
+    """It does not wait before the first answer, or where the last answer did not ask for it."""
     receiver.reply = reply
     made = kept(gate)
     before = made.after
@@ -346,7 +346,7 @@ def test_nothing_of_others_is_sent_once_the_process_ends(gate, directory, receiv
 
 
 def test_without_a_directory_nothing_waits(gate, receiver, monkeypatch):
-    """To send what waits does nothing, whoever asks for it."""
+    """Sending what waits does nothing there."""
     monkeypatch.setattr("otel_usage.delivery.gate.config_directory", lambda *_, **__: None)
     monkeypatch.setattr("otel_usage.delivery.pending_report.config_directory", lambda *_, **__: None)
     send_waiting(gate, f"{1:020d}.5.report.u.json")
@@ -356,7 +356,7 @@ def test_without_a_directory_nothing_waits(gate, receiver, monkeypatch):
 
 
 def test_an_account_is_not_asked_for_its_home_to_forget_what_waits(monkeypatch):
-    """The look-up may go to the network, and the mode is not on."""
+    """That look-up may go to the network, and the mode is not on."""
     asked = []
     monkeypatch.delenv("HOME")
     monkeypatch.setattr(consent, "_account_home", lambda: asked.append("asked") or "/nonexistent")
@@ -369,7 +369,7 @@ def test_an_account_is_not_asked_for_its_home_to_forget_what_waits(monkeypatch):
 
 @pytest.mark.parametrize(("call", "sent"), [("read", 0), ("replace", 0), ("unlink", 1)])
 def test_a_disk_that_fails_while_others_are_sent_raises_nothing(gate, directory, receiver, monkeypatch, call, sent):
-    """The entry can't be read, set aside or deleted: it is left as it is."""
+    """An entry that can't be read, set aside or deleted stays as it is."""
     made = kept(gate)
     made.leave()
     if call == "replace":
@@ -388,7 +388,7 @@ def test_a_disk_that_fails_while_others_are_sent_raises_nothing(gate, directory,
 
 
 def test_two_wires_to_one_url_are_two_destinations():
-    """An entry for one is none for the other."""
+    """An entry for one of them is not sent to the other."""
     keys = {Destination("project", "https://s/x", wire, by_operator=False).key for wire in ("otlp", "json")}
 
     assert keys == {"project otlp https://s/x", "project json https://s/x"}

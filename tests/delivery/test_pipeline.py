@@ -1,4 +1,4 @@
-"""The private pipeline: what goes in, what comes out, and what it leaves alone."""
+"""The private pipeline emits one report and leaves the host's OpenTelemetry alone."""
 
 import pytest
 from myengine_app import APP
@@ -14,7 +14,7 @@ from otel_usage.facts.report import Report
 
 
 class Keeper:
-    """A sender that keeps what it is handed, and looks at the context in which it is."""
+    """A sender that keeps what it gets and the context in which it gets it."""
 
     def __init__(self):
         self.spans, self.current = [], None
@@ -25,12 +25,12 @@ class Keeper:
         return Outcome("kept", ok=True)
 
     def shutdown(self):
-        """Hold nothing open."""
+        """Do nothing."""
 
 
 @pytest.fixture
 def emitted():
-    """Emit a report on this thread, and return the exporter and what it handed on."""
+    """Emit a report on this thread; return the exporter and what it passed on."""
 
     def run(sampler, facts):
         sender = Keeper()
@@ -43,7 +43,7 @@ def emitted():
 
 
 def test_a_report_in_a_hosts_span_is_a_trace_of_its_own(emitted):
-    """No parent, the report's own ids; and the host's context is as it was, and is not ours to see."""
+    """It has no parent and its own ids; the host's context stays as it was and is not visible to the sender."""
     tracer = TracerProvider(shutdown_on_exit=False).get_tracer("host")
     with tracer.start_as_current_span("request") as host:
         before = context.get_current()
@@ -60,7 +60,7 @@ def test_a_report_in_a_hosts_span_is_a_trace_of_its_own(emitted):
 
 @pytest.mark.parametrize("variable", ["OTEL_USAGE_EXPORTER", "DO_NOT_TRACK"])
 def test_what_the_sampler_does_not_sample_is_not_handed_on(emitted, monkeypatch, variable):
-    """Local records only, off drops; the exit says so."""
+    """Local mode records the span and off drops it; the outcome says so."""
     monkeypatch.setenv(variable, "none")
     _, exporter, sender = emitted(ConsentSampler(APP, loopback=True), {})
 
@@ -68,7 +68,7 @@ def test_what_the_sampler_does_not_sample_is_not_handed_on(emitted, monkeypatch,
 
 
 def test_a_reports_resource_is_its_facts_and_nothing_of_the_hosts(monkeypatch):
-    """What the host's environment names for its own resource is not there."""
+    """Attributes that the environment gives the host's resource are not on it."""
     monkeypatch.setenv("OTEL_RESOURCE_ATTRIBUTES", "team=secret")
     monkeypatch.setenv("OTEL_SERVICE_NAME", "secret")
     found = resource_of(Report(APP, {"uuid": "a", "num_cpu": 2}))

@@ -1,4 +1,4 @@
-"""Consent as a sampler."""
+"""The sampler decides by consent."""
 
 import pytest
 from opentelemetry.sdk.trace.sampling import Decision
@@ -27,7 +27,7 @@ def decision(sampler, name="otel_usage.report", parent=None):
 )
 @pytest.mark.parametrize("app", [App("myengine"), "myengine"])
 def test_the_mode_is_the_decision(environ, app, environment, delivers, result):
-    """Off drops, local records only, on records and samples; with nowhere to go nothing is sampled."""
+    """Off drops, local records, on records and samples; without a destination nothing is sampled."""
     environ(environment)
     found = decision(ConsentSampler(app, delivers=delivers), name="anything")
 
@@ -35,7 +35,7 @@ def test_the_mode_is_the_decision(environ, app, environment, delivers, result):
 
 
 def test_an_opt_out_is_heeded_at_the_next_span(environ):
-    """Consent is asked for each span, not once."""
+    """The sampler asks for consent at each span."""
     environ(ON)
     sampler = ConsentSampler("myengine")
     before = decision(sampler).decision

@@ -1,4 +1,4 @@
-"""One attempt to send: what goes where, and what becomes of it."""
+"""One attempt sends a report to each destination and records the outcome."""
 
 import threading
 
@@ -25,7 +25,7 @@ def report():
 
 @pytest.mark.parametrize("variable", ["DO_NOT_TRACK", "OTEL_SDK_DISABLED"])
 def test_nothing_is_written_or_sent_when_off(report, home, monkeypatch, variable):
-    """Consent is asked right before."""
+    """Consent is asked right before each."""
     monkeypatch.setenv(variable, "true")
     monkeypatch.setattr(sending, "_attempt", lambda *_: pytest.fail("a send was attempted"))
     gate = Gate(APP, [HERE])
@@ -35,7 +35,7 @@ def test_nothing_is_written_or_sent_when_off(report, home, monkeypatch, variable
 
 @pytest.mark.parametrize(("recorded", "kinds"), [(True, ["project", "otlp"]), (False, ["otlp"])])
 def test_the_project_gets_only_what_its_operator_can_see(report, recorded, kinds):
-    """The first destination has the ids that the file holds; the other has its own."""
+    """The first destination gets the ids that are in the file; the other one has its own."""
     pairs = assign(report, Gate(APP, [HERE, OPERATORS]), recorded=recorded)
 
     assert [destination.kind for _, destination in pairs] == kinds
@@ -43,7 +43,7 @@ def test_the_project_gets_only_what_its_operator_can_see(report, recorded, kinds
 
 
 def test_a_sender_that_hangs_is_left_behind(report, monkeypatch):
-    """After the limit the answer is `no answer`, which may be tried again."""
+    """At the limit the outcome is `no answer`, which may be tried again."""
     release = threading.Event()
     monkeypatch.setattr(sending, "_attempt", lambda *_: release.wait(30))
     outcome = send(report, HERE, Gate(APP, [HERE]), limit=0.05)
@@ -53,7 +53,7 @@ def test_a_sender_that_hangs_is_left_behind(report, monkeypatch):
 
 
 def test_whatever_the_sdk_raises_costs_the_send_alone(report, monkeypatch):
-    """A host's variable can make it raise anything."""
+    """A variable of the host can make it raise anything."""
     monkeypatch.setattr(sending, "_attempt", lambda *_: 1 // 0)
     outcome = send(report, HERE, Gate(APP, [HERE]))
 

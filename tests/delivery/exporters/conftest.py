@@ -1,4 +1,4 @@
-"""Servers on loopback that do what they are told to, byte by byte."""
+"""Servers on loopback that follow a script, byte by byte."""
 
 import contextlib
 import socket
@@ -47,7 +47,7 @@ class Scripted:
             return
 
     def close(self):
-        """Accept no more, and end what was accepted, so that no test meets the leavings of another."""
+        """Accept no more and end every connection, so that no other test meets them."""
         self._server.shutdown(socket.SHUT_RDWR)
         self._server.close()
         self._threads[0].join()
@@ -75,7 +75,7 @@ def read_request(connection):
 
 @pytest.fixture
 def serve():
-    """Start a scripted server; all end with the test."""
+    """Start a scripted server; every server ends with the test."""
     servers = []
 
     def start(script=b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok", **more):
@@ -90,7 +90,7 @@ def serve():
 
 @pytest.fixture
 def silence(serve):
-    """A script that neither reads nor writes until the test ends; it ends before its server is closed."""
+    """A script that neither reads nor writes until the test ends; it ends before its server closes."""
     del serve
     over = threading.Event()
     yield lambda _: over.wait(10)
@@ -99,7 +99,7 @@ def silence(serve):
 
 @pytest.fixture(scope="session")
 def authority():
-    """A certificate authority of the tests' own."""
+    """A certificate authority for the tests."""
     import trustme
 
     return trustme.CA()
@@ -107,7 +107,7 @@ def authority():
 
 @pytest.fixture
 def tls(authority):
-    """Return a server's TLS context for a name, trusted by the authority."""
+    """Return a server's TLS context for a name; the authority signs its certificate."""
 
     def make(name, **more):
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
@@ -119,7 +119,7 @@ def tls(authority):
 
 @pytest.fixture
 def trusted(authority, tmp_path, monkeypatch):
-    """Have this process trust the authority, as an operator does: by SSL_CERT_FILE."""
+    """Have this process trust the authority by SSL_CERT_FILE, as an operator would."""
     authority.cert_pem.write_to_path(tmp_path / "ca.pem")
     monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "ca.pem"))
 

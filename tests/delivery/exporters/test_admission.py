@@ -1,4 +1,4 @@
-"""The exit of the pipeline: spans are built anew from what the table admits."""
+"""The pipeline's exporter builds each span anew from what the table admits."""
 
 import pytest
 from myengine_app import APP
@@ -17,7 +17,7 @@ SECRET = "SECRET"
 
 
 class Keeper:
-    """A sender that keeps what it is handed."""
+    """A sender that keeps what it gets."""
 
     def __init__(self):
         self.spans, self.closed = [], False
@@ -46,7 +46,7 @@ def poisoned(name="otel_usage.report"):
 
 
 def test_a_span_leaves_with_nothing_but_what_the_table_admits():
-    """No events, links, status, kind, scope, schema or end of its own, and no attribute that is not declared."""
+    """It has no events, links, status, kind, scope, schema or end of the original, and no undeclared attribute."""
     given = poisoned()
     span = admit_span(APP, given, exact_time=True)
 
@@ -63,7 +63,7 @@ def test_a_span_leaves_with_nothing_but_what_the_table_admits():
 
 
 def test_a_span_leaves_with_its_hour_unless_the_exact_time_may_leave():
-    """The second that a report was made in tells it from all others."""
+    """The second of a report would tell it from all others."""
     given = poisoned()
     span = admit_span(APP, given)
 
@@ -72,7 +72,7 @@ def test_a_span_leaves_with_its_hour_unless_the_exact_time_may_leave():
 
 @pytest.mark.parametrize("name", ["GET /secret", "otel_usage.other"])
 def test_a_span_of_another_name_does_not_leave(name):
-    """The pipeline carries reports and heartbeats only."""
+    """The pipeline carries only reports and heartbeats."""
     sender = Keeper()
     exporter = AdmissionExporter(APP, sender)
     result = exporter.export([poisoned(name)])
@@ -81,7 +81,7 @@ def test_a_span_of_another_name_does_not_leave(name):
 
 
 def test_the_outcome_is_the_senders():
-    """And closing closes the sender."""
+    """Closing the exporter closes the sender."""
     sender = Keeper()
     exporter = AdmissionExporter(APP, sender)
     result = exporter.export([poisoned()])
@@ -91,7 +91,7 @@ def test_the_outcome_is_the_senders():
 
 
 def test_a_report_over_32_kib_is_dropped():
-    """However many facts an app declares."""
+    """The bound holds however many facts an app declares."""
     app = App("myengine", facts=[Fact(f"note{n}", str, open="to be long", why="x") for n in range(200)])
     resource = Resource({f"myengine.config.note{n}": "x" * 256 for n in range(200)})
     span = TracerProvider(resource=resource, shutdown_on_exit=False).get_tracer("x").start_span("otel_usage.report", context=Context())

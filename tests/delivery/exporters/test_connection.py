@@ -1,4 +1,4 @@
-"""One connection: how long each address may take, where an answer ends, and what counts as a number in it."""
+"""A connection gives each address its time, knows where an answer ends, and reads only strict numbers."""
 
 import socket
 import ssl
@@ -23,7 +23,7 @@ def clock(monkeypatch):
 
 
 def answer(server):
-    """Return the status and body of the reply, or what the failure says."""
+    """Return the status and body of the reply, or the text of the failure."""
     try:
         reply = post(server.url, b"", {}, timeout=5.0, allowed=lambda: True)
     except ExchangeError as error:
@@ -32,7 +32,7 @@ def answer(server):
 
 
 def test_each_address_has_its_share_of_the_time_that_is_left(monkeypatch, clock):
-    """An address that swallows everything leaves as much for each of the others."""
+    """An address that never answers leaves the same time to each of the others."""
     waits = []
 
     class Swallowing:
@@ -59,7 +59,7 @@ def test_each_address_has_its_share_of_the_time_that_is_left(monkeypatch, clock)
 
 
 def test_an_address_that_answers_is_enough(monkeypatch, serve):
-    """No other of the name is connected to."""
+    """No other address of the name is connected to."""
     servers = serve(), serve()
     addresses = [(socket.AF_INET, socket.SOCK_STREAM, 0, "", ("127.0.0.1", server.port)) for server in servers]
     monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: addresses)
@@ -70,7 +70,7 @@ def test_an_address_that_answers_is_enough(monkeypatch, serve):
 
 
 def test_at_the_deadline_nothing_is_connected_to(monkeypatch, clock):
-    """Here the look-up takes all the time there is; a socket would take no seconds for "do not wait"."""
+    """The look-up uses all the time here; a socket would take a time-out of 0 for "do not wait"."""
     connected = []
 
     def look_up(*_, **__):
@@ -90,13 +90,13 @@ def test_at_the_deadline_nothing_is_connected_to(monkeypatch, clock):
     [("200", (200, b"ok")), ("599", (599, b"ok")), ("600", NOT_HTTP), ("099", NOT_HTTP), ("204", (204, b"")), ("304", (304, b"")), ("305", (305, b"ok"))],
 )
 def test_a_status_has_three_digits_and_says_whether_there_is_a_body(serve, status, found):
-    """It is between 100 and 599; after 204 and 304 no body comes, whatever length is announced."""
+    """It is between 100 and 599; after 204 and 304 there is no body, whatever the announced length."""
     assert answer(serve(b"HTTP/1.1 %s x\r\ncontent-length: 2\r\n\r\nok" % status.encode())) == found
 
 
 @pytest.mark.parametrize("interim", [100, 103, 199])
 def test_an_interim_answer_is_followed_by_the_one_that_counts(serve, interim):
-    """However many there are."""
+    """Any number of interim answers may come first."""
     first = b"HTTP/1.1 %d x\r\n\r\n" % interim
 
     assert answer(serve(first + first + b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok")) == (200, b"ok")
@@ -110,7 +110,7 @@ def test_an_interim_answer_is_followed_by_the_one_that_counts(serve, interim):
     ],
 )  # fmt: skip
 def test_a_length_is_a_decimal_number_of_16_digits_at_most(serve, length, found):
-    """Nothing else that `int` would read is one."""
+    """Every other form that `int` accepts is refused."""
     assert answer(serve(b"HTTP/1.1 200 OK\r\ncontent-length: %s\r\n\r\n0123456789" % length.encode())) == found
 
 
@@ -119,14 +119,14 @@ def test_a_length_is_a_decimal_number_of_16_digits_at_most(serve, length, found)
     [("9", 9, (200, b"x" * 9)), ("10", 16, (200, b"x" * 16)), ("1f", 31, (200, b"x" * 31)), ("F;a=b", 15, (200, b"x" * 15)), ("g", 16, NOT_HTTP)],
 )
 def test_the_size_of_a_chunk_is_a_hexadecimal_number(serve, size, sent, found):
-    """In capitals or not; what follows a semicolon is passed over."""
+    """Letters may be capital or small; text after a semicolon is skipped."""
     reply = b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n%s\r\n%s\r\n0\r\n\r\n" % (size.encode(), b"x" * sent)
 
     assert answer(serve(reply)) == found
 
 
 def test_openssl_without_our_option_keeps_all_of_its_own(serve, tls, trusted, monkeypatch):
-    """OpenSSL 1.1 has no option that ignores a cut, so there is none to turn off."""
+    """OpenSSL 1.1 has no option that ignores a cut, so none is turned off."""
     monkeypatch.delattr(ssl, "OP_IGNORE_UNEXPECTED_EOF")
     made, load = [], ssl.SSLContext.load_default_certs
     monkeypatch.setattr(ssl.SSLContext, "load_default_certs", lambda context: made.append(context) or load(context))
@@ -137,6 +137,6 @@ def test_openssl_without_our_option_keeps_all_of_its_own(serve, tls, trusted, mo
 
 @pytest.mark.timeout(10)
 def test_a_connection_that_was_never_opened_has_no_reply():
-    """Reading from it ends at once."""
+    """A read from it fails at once."""
     with pytest.raises(ExchangeError, match=CUT):
         Connection(time.monotonic() + 5, lambda: True).reply()

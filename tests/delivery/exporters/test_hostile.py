@@ -1,4 +1,4 @@
-"""Hostile servers of every kind, met by a whole reporter: little time, little memory, nothing taken for delivered."""
+"""A whole reporter meets hostile servers: it spends little time and memory, and takes nothing for delivered."""
 
 import datetime as dt
 import gzip
@@ -86,7 +86,7 @@ def behind(start):
 
 
 def silent(make):
-    """Accept, read, and say nothing."""
+    """Accept, read, and never answer."""
     return make.serve(make.silence).url
 
 
@@ -122,7 +122,7 @@ REFUSES = {
 
 @pytest.fixture
 def world(serve, silence, tls, trusted):
-    """What the servers are made of; `elsewhere` holds the ones that nobody must come to."""
+    """The parts that the servers are made of; `elsewhere` holds the servers that nobody may reach."""
 
     def start(*arguments, elsewhere=False, **more):
         server = serve(*arguments, **more)
@@ -136,7 +136,7 @@ def world(serve, silence, tls, trusted):
 @pytest.mark.slow
 @pytest.mark.parametrize("kind", [*WAITS, *REFUSES])
 def test_a_hostile_server_costs_little_and_nothing_counts_as_delivered(world, receiver, home, kind):
-    """At most 6 s and 5 MiB; no redirect is followed; what may be tried again waits, the rest is noted as refused."""
+    """It costs at most 6 s and 5 MiB. No redirect is followed. A failure waits for another attempt, a refusal is recorded."""
     server = {**WAITS, **REFUSES}[kind](world)
     done = subprocess.run(
         [sys.executable, "-c", REPORT], capture_output=True, text=True, timeout=60, check=False,
@@ -161,7 +161,7 @@ ENDS = "from otel_usage import UsageReporter\nusage = UsageReporter('myengine', 
 @pytest.mark.parametrize("wait", [0, 1])
 @pytest.mark.parametrize("variable", ["MYENGINE_USAGE_STATS_SERVER", "OTEL_EXPORTER_OTLP_ENDPOINT"])
 def test_a_server_that_says_nothing_does_not_delay_the_end(serve, silence, variable, wait):
-    """Neither while it is being asked nor before: the stock exporter alone would take ten seconds."""
+    """This holds before and during the request; the stock exporter alone would take ten seconds."""
     environment = {**os.environ, variable: serve(silence).url.removesuffix("/v1/traces")}
     start = time.monotonic()
     done = subprocess.run([sys.executable, "-c", ENDS.format(wait=wait)], env=environment, capture_output=True, text=True, timeout=60, check=False)

@@ -1,4 +1,4 @@
-"""One request under one deadline, against servers of every kind."""
+"""One request has one deadline, against every kind of server."""
 
 import contextlib
 import datetime as dt
@@ -31,7 +31,7 @@ def reply_to(url, *, timeout=5.0, allowed=lambda: True):
 
 
 def failure(url, *, timeout=5.0, allowed=lambda: True):
-    """Post a small body, and return what the failure says and how long it took."""
+    """Post a small body; return the text of the failure and how long it took."""
     start = time.monotonic()
     with pytest.raises(ExchangeError) as caught:
         post(url, b"body", HEADERS, timeout=timeout, allowed=allowed)
@@ -39,7 +39,7 @@ def failure(url, *, timeout=5.0, allowed=lambda: True):
 
 
 def test_the_request_is_exactly_what_was_given(serve):
-    """The line, host, the given headers, the length, the body; not one byte more."""
+    """It has the request line, the host, the given headers, the length and the body, and not one byte more."""
     server = serve()
     reply_to(server.url + "?a=1#fragment")
 
@@ -53,7 +53,7 @@ def test_the_request_is_exactly_what_was_given(serve):
 
 
 def test_an_address_of_version_six_is_reached(serve):
-    """With its brackets in the host's header."""
+    """The host header has its brackets."""
     server = serve(family=socket.AF_INET6, host="::1")
 
     assert reply_to(server.url)[0] == 200
@@ -77,7 +77,7 @@ def test_an_address_of_version_six_is_reached(serve):
     ],
 )  # fmt: skip
 def test_a_reply_is_read_whole_and_as_it_is(serve, answer, reply):
-    """By length, in chunks, until the end; nothing is followed, nothing is unpacked."""
+    """It ends by length, by chunks or with the connection; nothing is followed or unpacked."""
     assert reply_to(serve(answer).url) == reply
 
 
@@ -95,7 +95,7 @@ def test_a_reply_is_read_whole_and_as_it_is(serve, answer, reply):
     ],
 )  # fmt: skip
 def test_what_is_no_whole_reply_is_a_failure(serve, answer):
-    """And the server's words are not in what it says."""
+    """The text of the failure has no word of the server's."""
     said, _ = failure(serve(answer).url)
 
     assert said in ("the answer is not HTTP", "the connection was closed before the end of the answer")
@@ -103,7 +103,7 @@ def test_what_is_no_whole_reply_is_a_failure(serve, answer):
 
 @pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
 def test_a_redirect_is_a_reply_like_any_other(serve, status):
-    """What it points to gets no connection."""
+    """Its target gets no connection."""
     other = serve()
     server = serve(b"HTTP/1.1 %d Moved\r\nlocation: %s\r\ncontent-length: 0\r\n\r\n" % (status, other.url.encode()))
 
@@ -112,7 +112,7 @@ def test_a_redirect_is_a_reply_like_any_other(serve, status):
 
 
 def test_a_compressed_reply_is_not_unpacked(serve):
-    """However much it would become."""
+    """Its unpacked size does not matter."""
     bomb = gzip.compress(bytes(10_000_000))
     head = b"HTTP/1.1 200 OK\r\ncontent-encoding: gzip\r\ncontent-length: %d\r\n\r\n" % len(bomb)
 
@@ -121,7 +121,7 @@ def test_a_compressed_reply_is_not_unpacked(serve):
 
 @pytest.mark.parametrize(("size", "said"), [(65_536, ""), (65_537, "the answer is larger than 64 KiB")])
 def test_a_reply_may_have_64_kib_with_its_headers(serve, size, said):
-    """And not a byte more."""
+    """One byte more is a failure."""
     head = b"HTTP/1.1 200 OK\r\n\r\n"
     server = serve(head + bytes(size - len(head)))
     try:
@@ -145,7 +145,7 @@ def test_a_reply_may_have_64_kib_with_its_headers(serve, size, said):
     ids=["headers", "body", "length", "chunks", "interim replies", "trailers"],
 )
 def test_an_endless_reply_is_read_for_64_kib(serve, endless):
-    """Memory stays bounded, and it does not take the whole time."""
+    """Memory stays bounded, and the failure comes long before the deadline."""
 
     def pour(connection):
         connection.sendall(endless[0])
@@ -180,7 +180,7 @@ def drip(text, pause=0.05):
     ids=["headers", "body"],
 )
 def test_a_reply_that_drips_ends_at_the_deadline(serve, text):
-    """It is one deadline for all, not one for each read."""
+    """All reads share one deadline."""
     said, took = failure(serve(drip(text, 0.02)).url, timeout=0.4)
 
     assert said == "no answer in time"
@@ -188,7 +188,7 @@ def test_a_reply_that_drips_ends_at_the_deadline(serve, text):
 
 
 def test_a_server_that_says_nothing_ends_at_the_deadline(serve):
-    """It accepts, and that is all."""
+    """The server accepts the connection and never answers."""
     said, took = failure(serve(lambda connection: connection.recv(1)).url, timeout=0.3)
 
     assert said == "no answer in time"
@@ -211,7 +211,7 @@ def test_a_server_that_does_not_accept_ends_at_the_deadline():
 
 
 def test_a_server_that_does_not_read_ends_at_the_deadline(serve, silence):
-    """A request that can't be sent is bounded as well."""
+    """The sending of the request is bounded as well."""
     server = serve(silence, reads=False)
     start = time.monotonic()
     with pytest.raises(ExchangeError, match="no answer in time"):
@@ -221,7 +221,7 @@ def test_a_server_that_does_not_read_ends_at_the_deadline(serve, silence):
 
 
 def test_a_closed_port_is_refused_at_once():
-    """Nobody is there."""
+    """No server listens there."""
     said, took = failure("http://127.0.0.1:9")
 
     assert said == "connection refused"
@@ -230,7 +230,7 @@ def test_a_closed_port_is_refused_at_once():
 
 @pytest.mark.parametrize("after", [0, 1, 5, 9, 12, 17, 20, 37, 38, 39, 40, 41, 60, 199])
 def test_a_connection_that_is_reset_is_a_failure(serve, after):
-    """At any byte of the reply."""
+    """The reset may come at any byte of the reply."""
 
     def reset(connection):
         connection.sendall(b"HTTP/1.1 200 OK\r\ncontent-length: 999\r\n\r\n".ljust(200, b"z")[:after])
@@ -240,7 +240,7 @@ def test_a_connection_that_is_reset_is_a_failure(serve, after):
 
 
 def test_a_look_up_that_hangs_ends_at_the_deadline(monkeypatch):
-    """The resolver can't be stopped, but it can be left."""
+    """The resolver can't be stopped, so its thread is left alone."""
     release = threading.Event()
     monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: release.wait(10) and [])
     said, took = failure("https://stats.example.org", timeout=0.3)
@@ -251,7 +251,7 @@ def test_a_look_up_that_hangs_ends_at_the_deadline(monkeypatch):
 
 
 def test_a_name_that_is_not_found_is_said_to_be_so(monkeypatch):
-    """In words of our own."""
+    """The text is ours and not the resolver's."""
 
     def fail(*_, **__):
         raise socket.gaierror(-2, "SECRET")
@@ -269,7 +269,7 @@ def test_a_name_that_is_not_found_is_said_to_be_so(monkeypatch):
     ],
 )  # fmt: skip
 def test_a_url_without_a_port_means_that_of_its_scheme(monkeypatch, url, place):
-    """As everywhere."""
+    """The port is 80 for http and 443 for https."""
     looked_up = []
     monkeypatch.setattr(socket, "getaddrinfo", lambda *place, **_: looked_up.append(place) or [])
     failure(url)
@@ -278,7 +278,7 @@ def test_a_url_without_a_port_means_that_of_its_scheme(monkeypatch, url, place):
 
 
 def test_each_address_of_a_name_is_tried(monkeypatch, serve):
-    """One that refuses, one that swallows everything: the next has its share of the time."""
+    """After one that refuses and one that never answers, the next one still has its share of the time."""
     server = serve()
     addresses = [(socket.AF_INET, socket.SOCK_STREAM, 0, "", ("127.0.0.1", port)) for port in (9, server.port)]
     monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: addresses)
@@ -287,21 +287,21 @@ def test_each_address_of_a_name_is_tried(monkeypatch, serve):
 
 
 def test_without_consent_nothing_is_opened(monkeypatch):
-    """It is asked before there is a socket."""
+    """Consent is asked before there is a socket."""
     monkeypatch.setattr(socket, "socket", lambda *_, **__: pytest.fail("a socket was opened"))
 
     assert failure("http://127.0.0.1:9", allowed=lambda: False)[0] == "not sent: stopped by the opt-out"
 
 
 def test_without_time_nothing_is_opened(monkeypatch):
-    """Nor is a name looked up."""
+    """No name is looked up either."""
     monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: pytest.fail("a name was looked up"))
 
     assert failure("http://stats.example.org", timeout=0)[0] == "no answer in time"
 
 
 def test_a_kernel_without_version_six_leaves_the_other_address(monkeypatch, serve):
-    """Its sockets fail before there is a connect."""
+    """Its sockets fail before the connect."""
     server, real = serve(), socket.socket
 
     def make(family, *more, **named):
@@ -318,7 +318,7 @@ def test_a_kernel_without_version_six_leaves_the_other_address(monkeypatch, serv
 
 
 def test_consent_is_asked_before_each_connect(monkeypatch, serve):
-    """Withdrawn between two addresses, the second is not connected to."""
+    """After an opt-out between two addresses the second one is not connected to."""
     server = serve()
     answers = iter([True, True, False])  # the look-up, the first address, the second
     addresses = [(socket.AF_INET, socket.SOCK_STREAM, 0, "", ("127.0.0.1", port)) for port in (9, server.port)]
@@ -329,7 +329,7 @@ def test_consent_is_asked_before_each_connect(monkeypatch, serve):
 
 
 def on():
-    """Tell whether reports may leave, as the senders ask."""
+    """Return whether reports may leave, as the senders ask."""
     return decide("myengine", loopback=True).mode == "on"
 
 
@@ -338,7 +338,7 @@ STOPPED = "not sent: stopped by the opt-out"
 
 @pytest.mark.parametrize(("scheme", "asked"), [("http", 3), ("https", 4)])
 def test_consent_is_asked_before_everything_that_leaves(serve, tls, trusted, scheme, asked):
-    """The look-up, the connection, the handshake, the request: with the last no, a server has a connection at most."""
+    """It is asked before the look-up, connect, handshake and request; an opt-out before the request leaves a bare connection."""
     server = serve(tls=tls("127.0.0.1") if scheme == "https" else None)
     url = f"{scheme}://127.0.0.1:{server.port}"
     nos = [iter([True] * yes + [False]) for yes in range(asked)]
@@ -350,7 +350,7 @@ def test_consent_is_asked_before_everything_that_leaves(serve, tls, trusted, sch
 
 
 def test_an_opt_out_during_the_handshake_stops_the_request(held, tls, trusted):
-    """The server may hold it for seconds."""
+    """A server may hold the handshake for seconds."""
     server = held.start(tls=tls("localhost"))
     said, _ = failure(f"https://localhost:{server.port}", allowed=on)
 
@@ -358,7 +358,7 @@ def test_an_opt_out_during_the_handshake_stops_the_request(held, tls, trusted):
 
 
 def test_an_opt_out_while_a_proxy_thinks_stops_the_handshake(held, monkeypatch):
-    """Through its tunnel nothing leaves."""
+    """Nothing leaves through the tunnel."""
     proxy = held.start(b"HTTP/1.1 200 yes\r\n\r\n")
     monkeypatch.setenv("HTTPS_PROXY", f"http://127.0.0.1:{proxy.port}")
     said, _ = failure("https://stats.example.org", allowed=on)
@@ -367,7 +367,7 @@ def test_an_opt_out_while_a_proxy_thinks_stops_the_handshake(held, monkeypatch):
 
 
 def test_an_opt_out_as_a_proxy_is_connected_to_stops_the_request_to_it(serve, monkeypatch):
-    """It would learn the name of the project's server."""
+    """The proxy would learn the name of the project's server."""
     proxy = serve()
     monkeypatch.setenv("HTTPS_PROXY", f"http://127.0.0.1:{proxy.port}")
     answers = iter([True, True, False])
@@ -394,7 +394,7 @@ def test_an_opt_out_as_a_proxy_is_connected_to_stops_the_request_to_it(serve, mo
     ],
 )
 def test_a_url_that_can_not_be_sent_as_it_is_is_refused(monkeypatch, url, said):
-    """Nothing is opened, and nothing secret is repeated."""
+    """No socket is opened, and the error repeats no secret."""
     monkeypatch.setattr(socket, "socket", lambda *_, **__: pytest.fail("a socket was opened"))
 
     assert failure(url)[0] == said
@@ -404,7 +404,7 @@ URLS = st.tuples(st.sampled_from(["http", "http://", "https://", "http://["]), s
 
 
 def test_any_text_in_place_of_a_url_is_refused_or_not_allowed(monkeypatch):
-    """Never another exception, and without a yes no name is looked up and no socket opened."""
+    """No other exception is raised; without consent no name is looked up and no socket is opened."""
     monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: pytest.fail("a name was looked up"))
     monkeypatch.setattr(socket, "socket", lambda *_, **__: pytest.fail("a socket was opened"))
     met = set()
@@ -426,7 +426,7 @@ def test_any_text_in_place_of_a_url_is_refused_or_not_allowed(monkeypatch):
 
 
 def test_a_header_that_would_add_another_is_refused(serve):
-    """A line end in a value never gets on the wire."""
+    """A line end in a value is never sent."""
     server = serve()
     with pytest.raises(ExchangeError, match="a header has characters"):
         post(server.url, b"", {"user-agent": "x\r\ncookie: y"}, timeout=1, allowed=lambda: True)
@@ -436,14 +436,14 @@ def test_a_header_that_would_add_another_is_refused(serve):
 
 @pytest.mark.usefixtures("trusted")
 def test_a_server_that_the_operators_authority_vouches_for_is_trusted(serve, tls):
-    """By SSL_CERT_FILE, as OpenSSL has it."""
+    """The operator names the authority by SSL_CERT_FILE, as OpenSSL expects."""
     server = serve(host="127.0.0.1", tls=tls("localhost"))
 
     assert reply_to(f"https://localhost:{server.port}/")[::2] == (200, b"ok")
 
 
 def test_no_keys_are_written_where_the_host_asks_for_them(serve, tls, trusted, monkeypatch, tmp_path):
-    """SSLKEYLOGFILE is the host's, not ours."""
+    """SSLKEYLOGFILE is meant for the host's own connections."""
     monkeypatch.setenv("SSLKEYLOGFILE", str(tmp_path / "keys"))
     status = reply_to(f"https://localhost:{serve(tls=tls('localhost')).port}/")[0]
     ours = [path.name for path in tmp_path.iterdir() if path.name == "keys"]
@@ -459,7 +459,7 @@ PAST = dt.datetime(2020, 1, 1, tzinfo=dt.timezone.utc)
 @pytest.mark.parametrize(("name", "more"), [("other.example", {}), ("localhost", {"not_after": PAST})])
 @pytest.mark.usefixtures("trusted")
 def test_a_certificate_for_another_name_or_time_is_refused(serve, tls, name, more):
-    """Before a byte of the report is sent."""
+    """No byte of the report is sent."""
     server = serve(tls=tls(name, **more))
 
     assert failure(f"https://localhost:{server.port}/")[0] == "the server's certificate can't be verified"
@@ -467,13 +467,13 @@ def test_a_certificate_for_another_name_or_time_is_refused(serve, tls, name, mor
 
 
 def test_a_certificate_of_an_unknown_authority_is_refused(serve, tls):
-    """There is no switch for that."""
+    """No setting turns the check off."""
     assert failure(f"https://localhost:{serve(tls=tls('localhost')).port}/")[0] == "the server's certificate can't be verified"
 
 
 @pytest.mark.usefixtures("trusted")
 def test_a_server_of_a_version_of_tls_before_1_2_is_refused(serve, tls):
-    """Before a byte of the report is sent."""
+    """No byte of the report is sent."""
     context = tls("localhost")
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DeprecationWarning)
@@ -487,7 +487,7 @@ def test_a_server_of_a_version_of_tls_before_1_2_is_refused(serve, tls):
 
 @pytest.mark.usefixtures("trusted")
 def test_a_server_with_tls_that_does_not_read_ends_at_the_deadline(serve, silence, tls):
-    """A request that can't be sent is bounded there as well."""
+    """The sending of the request is bounded with TLS as well."""
     server = serve(silence, reads=False, tls=tls("localhost"))
     start = time.monotonic()
     with pytest.raises(ExchangeError, match="no answer in time"):
@@ -498,7 +498,7 @@ def test_a_server_with_tls_that_does_not_read_ends_at_the_deadline(serve, silenc
 
 @pytest.mark.usefixtures("trusted")
 def test_a_tls_reply_that_is_cut_off_is_no_whole_one(serve, tls):
-    """Read until its end, it must end as TLS ends; a network could cut it anywhere."""
+    """A reply without a length must end as TLS ends, since a network could cut it anywhere."""
 
     def cut(connection):
         connection.sendall(b"HTTP/1.1 200 OK\r\n\r\nhalf of")
@@ -510,14 +510,14 @@ def test_a_tls_reply_that_is_cut_off_is_no_whole_one(serve, tls):
 
 
 def test_a_server_that_speaks_no_tls_is_a_failure(serve):
-    """Where https was asked for."""
+    """The URL is https, and the server answers in plain HTTP."""
     said, _ = failure(f"https://localhost:{serve(b'HTTP/1.1 200 OK', reads=False).port}/")
 
     assert said in ("the secure connection (TLS) failed", "the connection was closed before the end of the answer")
 
 
 def test_a_tls_handshake_that_hangs_ends_at_the_deadline(serve, silence):
-    """It counts against the one deadline."""
+    """The handshake shares the one deadline."""
     said, took = failure(f"https://localhost:{serve(silence, reads=False).port}/", timeout=0.3)
 
     assert said == "no answer in time"
@@ -525,7 +525,7 @@ def test_a_tls_handshake_that_hangs_ends_at_the_deadline(serve, silence):
 
 
 def open_sockets():
-    """Return the sockets of this process, by the numbers that the kernel gives each but once."""
+    """Return the sockets of this process by their inode numbers, which the kernel gives out once."""
     found = set()
     for number in os.listdir("/proc/self/fd"):
         with contextlib.suppress(FileNotFoundError):  # closed in between, as that of this listing is
@@ -535,7 +535,7 @@ def open_sockets():
 
 @pytest.mark.usefixtures("trusted")
 def test_nothing_stays_open(serve, tls):
-    """However it ends."""
+    """No socket is left, whatever the outcome."""
     plain, secure, other = serve(), serve(tls=tls("localhost")), serve(tls=tls("other.example"))
     before = open_sockets()
     for url in (plain.url, "http://127.0.0.1:9", *(f"https://localhost:{server.port}" for server in (secure, other))):
@@ -554,7 +554,7 @@ ANSWERS = st.binary(max_size=200) | st.tuples(HEADS, st.lists(PIECES, max_size=1
 
 
 def test_whatever_a_server_sends_is_a_reply_or_a_failure(serve):
-    """For any bytes: a status, or one line that says why not; never another exception, never a hang."""
+    """For any bytes there is a status or a failure of one line; no other exception is raised, and nothing hangs."""
     met = set()
 
     @settings(max_examples=60)

@@ -1,4 +1,4 @@
-"""The operator's own collector, by the stock exporters."""
+"""The operator's own collector gets reports by the stock exporters."""
 
 import logging
 import socket
@@ -22,7 +22,7 @@ EXPORT = b"opentelemetry.proto.collector.trace.v1.TraceService/Export"  # in the
 
 @pytest.fixture
 def export():
-    """Export a span to what the environment names, and return what became of it."""
+    """Export a span to the destination that the environment names, and return the outcome."""
 
     def run(*, allowed=lambda: True, timeout=None, destination=None):
         span = TracerProvider(resource=Resource({"a": "b"}), shutdown_on_exit=False).get_tracer("x").start_span("y")
@@ -55,7 +55,7 @@ def test_one_call_makes_one_attempt_over_http(export, receiver, monkeypatch, sta
 
 
 def test_a_refusal_is_told_with_its_code(export, receiver, monkeypatch):
-    """And nothing that the server wrote."""
+    """The outcome has no word of the server's."""
     receiver.reply = (401, {}, b"SECRET")
     monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", receiver.url)
 
@@ -100,7 +100,7 @@ def test_without_grpc_both_senders_over_http_deliver(run_python, receiver):
 
 
 def test_a_redirect_is_no_success(export, receiver, monkeypatch):
-    """The stock exporter takes it for one, and the report would be lost."""
+    """The stock exporter takes it for a success, and the report would be lost."""
     receiver.reply = (302, {"location": "http://127.0.0.1:9/"}, b"")
     monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", receiver.url)
 
@@ -109,7 +109,7 @@ def test_a_redirect_is_no_success(export, receiver, monkeypatch):
 
 @pytest.mark.parametrize("protocol", ["http/protobuf", "grpc"])
 def test_a_dead_collector_is_told_soon(export, monkeypatch, protocol):
-    """One attempt, whatever the time-out."""
+    """There is one attempt, whatever the time-out."""
     monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", "http://127.0.0.1:9")
     monkeypatch.setenv("OTEL_EXPORTER_OTLP_PROTOCOL", protocol)
     start = time.monotonic()
@@ -255,7 +255,7 @@ def test_grpc_without_a_scheme_uses_tls_and_says_so(export, grpc_receiver, monke
 
 
 def test_the_time_out_is_the_operators_where_there_is_one(export, monkeypatch):
-    """Else the one that was passed; a silent collector takes as long as that."""
+    """Without one the time-out that is passed counts; a silent collector takes that long."""
     with socket.create_server(("127.0.0.1", 0)) as silent:
         monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", f"http://127.0.0.1:{silent.getsockname()[1]}")
         start = time.monotonic()
@@ -288,7 +288,7 @@ def test_compression_and_headers_are_the_operators(export, receiver, monkeypatch
     ],
 )
 def test_a_setting_that_breaks_the_stock_exporter_raises_nothing(export, monkeypatch, protocol, name, error):
-    """One line says where to look."""
+    """The outcome says in one line where to look."""
     monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", "http://127.0.0.1:9")
     monkeypatch.setenv("OTEL_EXPORTER_OTLP_PROTOCOL", protocol)
     monkeypatch.setenv(name, "nonsense")
@@ -297,7 +297,7 @@ def test_a_setting_that_breaks_the_stock_exporter_raises_nothing(export, monkeyp
 
 
 def test_a_protocol_that_there_is_not_is_named(export):
-    """With those that there are."""
+    """The outcome also lists the protocols that exist."""
     destination = Destination("otlp", "http://127.0.0.1:9", "http/json", by_operator=True)
 
     assert export(destination=destination) == (
@@ -306,7 +306,7 @@ def test_a_protocol_that_there_is_not_is_named(export):
 
 
 def on():
-    """Tell whether reports may leave, as the exporter asks."""
+    """Return whether reports may leave, as the exporter asks."""
     return decide("myengine", loopback=True).mode == "on"
 
 
@@ -314,7 +314,7 @@ STOPPED = (False, False, "not sent: the mode is no longer on")
 
 
 def test_over_http_an_opt_out_during_the_handshake_stops_the_request(export, held, tls, authority, tmp_path, monkeypatch):
-    """The server may hold it for seconds."""
+    """A server may hold the handshake for seconds."""
     server = held.start(tls=tls("localhost"))
     authority.cert_pem.write_to_path(tmp_path / "ca.pem")
     monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", f"https://localhost:{server.port}")
@@ -324,7 +324,7 @@ def test_over_http_an_opt_out_during_the_handshake_stops_the_request(export, hel
 
 
 def test_over_http_an_opt_out_while_a_proxy_thinks_stops_the_request(export, held, tls, authority, tmp_path, monkeypatch):
-    """The handshake through its tunnel is the most that leaves."""
+    """At most the TLS handshake leaves through the tunnel."""
     proxy = held.start(b"HTTP/1.1 200 yes\r\n\r\n", tls=tls("stats.example.org"))
     authority.cert_pem.write_to_path(tmp_path / "ca.pem")
     for name, value in {"OTEL_EXPORTER_OTLP_ENDPOINT": "https://stats.example.org", "HTTPS_PROXY": f"http://127.0.0.1:{proxy.port}",
@@ -335,7 +335,7 @@ def test_over_http_an_opt_out_while_a_proxy_thinks_stops_the_request(export, hel
 
 
 def test_over_http_an_opt_out_as_it_connects_stops_the_request(export, serve, monkeypatch):
-    """Asked before the attempt, before the connection, and once there is one."""
+    """Consent is asked before the attempt, before the connect and after it."""
     server = serve()
     monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", server.url)
     answers = [True, True]
@@ -346,7 +346,7 @@ def test_over_http_an_opt_out_as_it_connects_stops_the_request(export, serve, mo
 
 @pytest.mark.parametrize("secure", [True, False])
 def test_over_grpc_an_opt_out_while_it_connects_stops_the_request(export, held, tls, authority, tmp_path, monkeypatch, secure):
-    """It says HTTP/2's greeting at most; the request waits for the server's, which this one holds back."""
+    """At most HTTP/2's preface leaves; the request waits for the server's settings, which this server holds back."""
     server = held.start(b"" if secure else GREETING, tls=tls("localhost") if secure else None)
     authority.cert_pem.write_to_path(tmp_path / "ca.pem")
     monkeypatch.setenv("OTEL_EXPORTER_OTLP_PROTOCOL", "grpc")
@@ -364,7 +364,7 @@ def test_over_grpc_an_opt_out_while_it_connects_stops_the_request(export, held, 
 
 
 def test_over_grpc_a_held_request_leaves_without_an_opt_out(export, held, monkeypatch):
-    """Else the test above would hold nothing."""
+    """Without this, the test above would prove nothing."""
     server = held.start(GREETING)
     monkeypatch.setenv("OTEL_EXPORTER_OTLP_PROTOCOL", "grpc")
     monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", f"http://localhost:{server.port}")

@@ -1,4 +1,4 @@
-"""The sealed sender's judgement: what counts as delivered, as refused, as to be tried again."""
+"""The project's sender tells an accepted report from a refused one and from one that is to be tried again."""
 
 import pytest
 from myengine_app import APP
@@ -27,7 +27,7 @@ def sender(url, wire="otlp", allowed=lambda: True, *, by_operator=False):
 
 
 def sent(receiver, reply, wire="otlp"):
-    """Send a report to a receiver that gives this reply, and return what became of it."""
+    """Send a report to a receiver that gives this reply, and return the outcome."""
     receiver.reply = reply
     to = sender(receiver.url + "/v1/traces", wire)
     outcome = to.send_line(Report(APP, {}).line) if wire == "json" else to.send([], ExportTraceServiceRequest())
@@ -61,7 +61,7 @@ def sent(receiver, reply, wire="otlp"):
     ],
 )
 def test_over_otlp_only_an_otlp_receivers_yes_is_a_success(receiver, reply, outcome):
-    """A captive portal, another 2xx and a redirect are failures; a 4xx is an answer for good."""
+    """A captive portal, another 2xx and a redirect are failures; a 4xx is a permanent refusal."""
     assert sent(receiver, reply) == outcome
 
 
@@ -76,7 +76,7 @@ def test_over_otlp_only_an_otlp_receivers_yes_is_a_success(receiver, reply, outc
     ],
 )
 def test_over_json_any_2xx_is_a_success(receiver, reply, outcome):
-    """What vLLM's server answers today; all else is as over OTLP."""
+    """Any 2xx is what vLLM's server answers today; everything else is as over OTLP."""
     assert sent(receiver, reply, "json") == outcome
 
 
@@ -92,12 +92,12 @@ def test_over_json_any_2xx_is_a_success(receiver, reply, outcome):
     ],
 )
 def test_each_class_of_answers_ends_where_that_of_http_ends(receiver, status, outcome):
-    """Statuses that nobody has given a meaning to follow their class."""
+    """An unassigned status counts as its class."""
     assert sent(receiver, (status, {}, b""), "json") == outcome
 
 
 def test_an_exchange_has_five_seconds_where_nothing_else_is_said(monkeypatch):
-    """It is one time for the whole of it, and both ways to send have it."""
+    """Both ways to send have it as one time for the whole exchange."""
     given = []
 
     def post(*_, timeout, **__):
@@ -129,7 +129,7 @@ def test_a_reply_over_64_kib_is_no_success(receiver, wire, size):
     ],
 )  # fmt: skip
 def test_a_server_can_ask_to_wait_for_a_day_at_most(receiver, retry_after, seconds):
-    """Retry-After in seconds or as a date; what makes no sense counts as nothing."""
+    """Retry-After holds seconds or a date; any other value is ignored."""
     receiver.reply = (503, {"retry-after": retry_after}, b"")
 
     assert sender(receiver.url).send([], ExportTraceServiceRequest()).after == seconds
@@ -144,7 +144,7 @@ def test_a_server_can_ask_to_wait_for_a_day_at_most(receiver, retry_after, secon
     ],
 )
 def test_only_https_leaves_the_machine_unless_the_operator_named_the_url(url, by_operator, said, times):
-    """Where it is refused, nobody is even asked whether it may be sent."""
+    """A URL that is refused is refused before consent is asked."""
     asked = []
 
     def allowed():
@@ -164,7 +164,7 @@ def test_once_opted_out_no_connection_is_made(receiver):
 
 
 def test_a_dead_endpoint_is_said_to_be_so():
-    """One line for a person; another attempt may succeed."""
+    """The outcome is one line for a person, and another attempt may succeed."""
     outcome = sender("http://127.0.0.1:9").send_line("{}")
 
     assert (outcome.ok, outcome.again, outcome.detail) == (False, True, "connection refused")

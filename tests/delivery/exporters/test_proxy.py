@@ -1,4 +1,4 @@
-"""Which proxy a request goes through, and what the proxy and the origin get to see."""
+"""The environment chooses the proxy, and proxy and origin see only what each needs."""
 
 import socket
 import threading
@@ -15,7 +15,7 @@ URL = "https://stats.example.org/v1/traces"
 
 
 def chosen(environ, url=URL):
-    """Return where the proxy is and what it is told, None for a direct connection."""
+    """Return host, port and authorization of the proxy, or None for a direct connection."""
     proxy = choose(url, environ)
     return proxy and (proxy.host, proxy.port, proxy.authorization)
 
@@ -49,7 +49,7 @@ def chosen(environ, url=URL):
     ],
 )
 def test_the_variables_that_every_program_heeds_choose_the_proxy(environ, url, proxy):
-    """Lower case wins; a server's CGI variable is not one; loopback is always direct."""
+    """The lower-case name wins, a server's CGI variable does not count, and loopback is always direct."""
     assert chosen(environ, url) == proxy
 
 
@@ -69,7 +69,7 @@ def test_the_variables_that_every_program_heeds_choose_the_proxy(environ, url, p
     ],
 )  # fmt: skip
 def test_no_proxy_names_what_is_reached_directly(no_proxy, url, direct):
-    """Everything, a name or the end of one, with a port, an address, a block of addresses."""
+    """An entry is a star, a name or its end, a name with a port, an address, or a block of addresses."""
     assert (chosen({"HTTPS_PROXY": "http://p:1", "NO_PROXY": no_proxy}, url) is None) is direct
 
 
@@ -81,7 +81,7 @@ def test_no_proxy_names_what_is_reached_directly(no_proxy, url, direct):
     ],
 )  # fmt: skip
 def test_a_proxy_that_can_not_be_used_stops_the_request(proxy):
-    """Never directly instead, and its password is not repeated."""
+    """The request is never sent directly instead, and the error does not repeat the password."""
     with pytest.raises(ProxyError) as caught:
         choose(URL, {"HTTPS_PROXY": proxy})
 
@@ -91,7 +91,7 @@ def test_a_proxy_that_can_not_be_used_stops_the_request(proxy):
 @pytest.mark.parametrize("proxy", ["http://user:12/SECRET@p:3128", "http://user/SECRET@p:3128", "http://user?SECRET@p", "http://user#SECRET@p",
                                    "http://user\\SECRET@p", "user/SECRET@p:3128", "http://[::1]SECRET"])  # fmt: skip
 def test_a_proxy_whose_url_can_be_read_in_two_ways_stops_the_request(proxy):
-    """Else what stands in front of a password would be looked up and connected to."""
+    """Otherwise a part of the password could be looked up as a host."""
     with pytest.raises(ProxyError) as caught:
         chosen({"HTTPS_PROXY": proxy})
 
@@ -100,7 +100,7 @@ def test_a_proxy_whose_url_can_be_read_in_two_ways_stops_the_request(proxy):
 
 @pytest.fixture
 def resolver(monkeypatch, serve):
-    """Names of example.org lead to this machine: the proxy is reached by one."""
+    """Names below example.org lead to this machine, so that the proxy is reached by a name."""
     real = socket.getaddrinfo
 
     def look_up(host, *arguments, **more):
@@ -116,7 +116,7 @@ def send(url):
 
 @pytest.mark.usefixtures("resolver")
 def test_a_plain_request_goes_to_the_proxy_with_its_whole_url(serve, monkeypatch):
-    """And with the proxy's own credentials."""
+    """It has the proxy's credentials."""
     proxy = serve()
     monkeypatch.setenv("HTTP_PROXY", f"http://me:pass@proxy.example.org:{proxy.port}")
     reply = send("http://collector.example.org:4318/v1/traces")
@@ -130,7 +130,7 @@ def test_a_plain_request_goes_to_the_proxy_with_its_whole_url(serve, monkeypatch
 
 @pytest.mark.usefixtures("resolver", "trusted")
 def test_a_secure_request_is_tunnelled_and_the_origin_sees_nothing_of_the_proxy(serve, tls, monkeypatch):
-    """CONNECT, then TLS with the origin itself."""
+    """CONNECT comes first, then TLS with the origin itself."""
     origin = serve(tls=tls("stats.example.org"))
 
     def tunnel(connection):
@@ -155,7 +155,7 @@ def test_a_secure_request_is_tunnelled_and_the_origin_sees_nothing_of_the_proxy(
 
 
 def pump(one, other):
-    """Pass on what comes, until the end."""
+    """Pass on every byte until the end."""
     try:
         while data := one.recv(65536):
             other.sendall(data)
@@ -165,7 +165,7 @@ def pump(one, other):
 
 @pytest.mark.usefixtures("resolver")
 def test_an_origin_without_tls_behind_a_proxy_is_spoken_to_by_the_proxy_alone(serve, monkeypatch):
-    """Credentials reach the proxy, and no connection is made to the origin itself."""
+    """The proxy gets the credentials, and the origin gets no connection."""
     origin, proxy = serve(), serve()
     monkeypatch.setenv("http_proxy", f"http://me:pass@proxy.example.org:{proxy.port}")
     send(f"http://collector.example.org:{origin.port}/")
@@ -175,7 +175,7 @@ def test_an_origin_without_tls_behind_a_proxy_is_spoken_to_by_the_proxy_alone(se
 
 @pytest.mark.usefixtures("resolver")
 def test_consent_is_asked_before_the_proxy_is_connected_to(serve, monkeypatch):
-    """The proxy is as much of the outside as the origin is."""
+    """A proxy may be outside of this machine as well."""
     proxy = serve()
     monkeypatch.setenv("HTTPS_PROXY", f"http://proxy.example.org:{proxy.port}")
 
@@ -187,7 +187,7 @@ def test_consent_is_asked_before_the_proxy_is_connected_to(serve, monkeypatch):
 
 @pytest.mark.usefixtures("resolver", "trusted")
 def test_a_proxy_can_not_answer_for_the_origin(serve, tls, monkeypatch):
-    """A reply that it sends along with its own is not taken for the origin's, which TLS vouches for."""
+    """A reply that the proxy appends to its own is not taken for the origin's, which TLS authenticates."""
     origin = serve(b"HTTP/1.1 503 Later\r\ncontent-length: 0\r\n\r\n", tls=tls("stats.example.org"))
 
     def forge(connection):
@@ -209,7 +209,7 @@ def test_a_proxy_can_not_answer_for_the_origin(serve, tls, monkeypatch):
 
 @pytest.mark.usefixtures("resolver")
 def test_an_interim_answer_of_a_proxy_is_passed_over(serve, monkeypatch):
-    """Its final one counts."""
+    """The final answer counts."""
     proxy = serve(b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 407 SECRET\r\n\r\n")
     monkeypatch.setenv("HTTPS_PROXY", f"http://proxy.example.org:{proxy.port}")
 
@@ -219,7 +219,7 @@ def test_an_interim_answer_of_a_proxy_is_passed_over(serve, monkeypatch):
 
 @pytest.mark.usefixtures("resolver")
 def test_a_proxy_that_never_answers_ends_at_the_deadline(serve, monkeypatch):
-    """Its answer counts against the one deadline."""
+    """Its answer shares the one deadline."""
     proxy = serve(lambda connection: connection.recv(1))
     monkeypatch.setenv("HTTPS_PROXY", f"http://proxy.example.org:{proxy.port}")
     start = time.monotonic()
@@ -232,7 +232,7 @@ def test_a_proxy_that_never_answers_ends_at_the_deadline(serve, monkeypatch):
 @pytest.mark.parametrize("proxy", ["http://me:SECRET@proxy.example.org:9", "http://me:SECRET@proxy.example.org:99999"])
 @pytest.mark.usefixtures("resolver")
 def test_no_failure_repeats_the_credentials_of_a_proxy(monkeypatch, proxy):
-    """Neither in its text nor in that of its cause."""
+    """They are neither in the text of the failure nor in that of its cause."""
     monkeypatch.setenv("HTTPS_PROXY", proxy)
     with pytest.raises(ExchangeError) as caught:
         send(URL)
@@ -243,7 +243,7 @@ def test_no_failure_repeats_the_credentials_of_a_proxy(monkeypatch, proxy):
 @pytest.mark.parametrize("status", [200, 204, 299])
 @pytest.mark.usefixtures("resolver")
 def test_any_success_of_a_proxy_opens_the_tunnel(serve, monkeypatch, status):
-    """The next byte is the first of a TLS handshake, 22."""
+    """The next byte is 22, the first of a TLS handshake."""
     after = []
 
     def agree(connection):
@@ -261,7 +261,7 @@ def test_any_success_of_a_proxy_opens_the_tunnel(serve, monkeypatch, status):
 @pytest.mark.parametrize("status", [300, 403, 407, 502])
 @pytest.mark.usefixtures("resolver")
 def test_a_proxy_that_refuses_is_said_to_be_so(serve, monkeypatch, status):
-    """With its status, and nothing is sent past it."""
+    """The failure has its status, and nothing is sent past the proxy."""
     proxy = serve(b"HTTP/1.1 %d SECRET\r\ncontent-length: 0\r\n\r\n" % status)
     monkeypatch.setenv("HTTPS_PROXY", f"http://proxy.example.org:{proxy.port}")
 
@@ -272,7 +272,7 @@ def test_a_proxy_that_refuses_is_said_to_be_so(serve, monkeypatch, status):
 
 
 def test_with_a_proxy_that_can_not_be_used_no_socket_is_opened(monkeypatch):
-    """Not even to look up a name."""
+    """No name is looked up either."""
     monkeypatch.setenv("ALL_PROXY", "socks5://127.0.0.1:1080")
     monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: pytest.fail("a name was looked up"))
 
