@@ -1,4 +1,4 @@
-"""Heartbeats: what a run has done so far, under the ids of its report."""
+"""A heartbeat tells what a run has done so far, under the ids of its report."""
 
 import json
 import os
@@ -25,7 +25,7 @@ TAKEN, AWAY = Outcome("taken", ok=True), Outcome("no answer")
 
 @pytest.fixture
 def clock():
-    """A clock that is moved by hand."""
+    """A clock that the test moves."""
 
     class Clock:
         now = 1000.0
@@ -45,7 +45,7 @@ def beating(clock, receiver):
 
 
 def test_a_heartbeat_has_the_runs_resource_its_uptime_and_its_runtime_facts(beating, clock, receiver, lines):
-    """In the file the run's uuid, the time and the runtime facts; over OTLP a span in a trace of its own."""
+    """In the file it has the run's uuid, the time and the runtime facts; over OTLP it is a span in a trace of its own."""
     report, heartbeat = beating
     clock.now += 620.9
     heartbeat.beat({"requests": 7})
@@ -63,7 +63,7 @@ def test_a_heartbeat_has_the_runs_resource_its_uptime_and_its_runtime_facts(beat
 
 
 def test_two_destinations_get_the_ids_that_they_know(clock, receiver):
-    """So that neither can be joined with the other."""
+    """Neither destination can join its data with the other's."""
     gate = Gate(APP, [*resolve(APP, {"MYENGINE_USAGE_STATS_SERVER": receiver.url}, endpoint=None), OPERATORS])
     report = Report(APP, {})
     own = report.renamed()
@@ -75,7 +75,7 @@ def test_two_destinations_get_the_ids_that_they_know(clock, receiver):
 
 
 def test_while_the_server_does_not_answer_ever_fewer_are_sent(beating, receiver, lines):
-    """Up to an hour's; the lines are written all the same, and one heartbeat waits."""
+    """The pause grows to an hour; every line is written, and one heartbeat waits."""
     _, heartbeat = beating
     receiver.reply = (503, {}, b"")
     sent = []
@@ -89,7 +89,7 @@ def test_while_the_server_does_not_answer_ever_fewer_are_sent(beating, receiver,
 
 
 def test_a_server_that_asks_to_wait_is_left_alone_for_so_long(beating, receiver):
-    """And then it is sent again."""
+    """After that time heartbeats are sent again."""
     _, heartbeat = beating
     receiver.reply = (429, {"retry-after": "6000"}, b"")
     heartbeat.beat({})
@@ -117,7 +117,7 @@ def test_a_server_that_asks_to_wait_is_left_alone_for_so_long(beating, receiver)
          "it asks for less than the back-off", "it comes back and begins anew", "it refuses"],
 )  # fmt: skip
 def test_each_destination_has_its_own_back_off(clock, monkeypatch, project, operators, sent_to_project, sent_to_operators):
-    """One that is away, or asks to wait, holds up no other; which of 21 heartbeats are sent to each."""
+    """A destination that is away or asks to wait delays no other; the table says which of 21 heartbeats each one gets."""
     answers, sent, beat = {"project": list(project), "otlp": list(operators)}, {"project": [], "otlp": []}, [0]
 
     def send(report, destination, gate, **_):
@@ -136,7 +136,7 @@ def test_each_destination_has_its_own_back_off(clock, monkeypatch, project, oper
 
 
 def test_of_what_waits_only_the_newest_is_kept(beating, receiver, home):
-    """A heartbeat is cumulative."""
+    """A heartbeat is cumulative, so the newest one says everything."""
     _, heartbeat = beating
     receiver.reply = (503, {}, b"")
     for _ in range(20):
@@ -146,7 +146,7 @@ def test_of_what_waits_only_the_newest_is_kept(beating, receiver, home):
 
 
 def test_opted_out_there_is_none(beating, receiver, home, monkeypatch):
-    """Neither in the file nor on the wire."""
+    """Nothing is in the file, and nothing is sent."""
     _, heartbeat = beating
     monkeypatch.setenv("DO_NOT_TRACK", "1")
     heartbeat.beat({"requests": 7})
@@ -163,7 +163,7 @@ def test_the_last_one_waits_for_a_later_run(beating, receiver, home, lines):
 
 
 def test_uptime_is_never_negative(beating, clock, receiver):
-    """Whatever the clock does."""
+    """This holds whatever the clock does."""
     _, heartbeat = beating
     clock.now -= 5000
     heartbeat.beat({})
@@ -213,7 +213,7 @@ print(json.dumps([*states, len(records)]))
 @pytest.mark.slow
 @pytest.mark.soak
 def test_many_heartbeats_grow_nothing(home, size):
-    """While the server is away for years: memory, threads, descriptors and files stay within their bounds, in silence."""
+    """The server is away for years: memory, threads, descriptors and files stay within bounds, and nothing is printed."""
     support = str(Path(__file__).parents[1] / "support")
     done = subprocess.run([sys.executable, "-c", MANY, str(size(30_000, 1_000_000))], capture_output=True, text=True, check=False,
                           env={**os.environ, "PYTHONPATH": support})  # fmt: skip

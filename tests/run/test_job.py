@@ -1,4 +1,4 @@
-"""One report on its way: what each attempt does, and how long it is until the next one."""
+"""A job makes and sends one report: what each attempt does, and how long the pause is."""
 
 import pytest
 from myengine_app import APP
@@ -23,7 +23,7 @@ TAKEN, AWAY, REFUSED = Outcome("taken", ok=True), Outcome("no answer"), Outcome(
 
 @pytest.fixture(autouse=True)
 def detected(monkeypatch):
-    """What the detectors find, nothing by default, and how often they were told to hurry."""
+    """The facts that the detectors find, none by default, and how often they were hurried."""
 
     class Detected(dict):
         hurried, meanwhile = 0, staticmethod(lambda: None)
@@ -46,7 +46,7 @@ def detected(monkeypatch):
 
 @pytest.fixture
 def answers(monkeypatch):
-    """What each destination answers, by its kind; and which were asked, in order."""
+    """The answers of each destination, by its kind, and the destinations that were asked, in order."""
 
     class Answers(dict):
         def send(self, report, destination, gate, **_):
@@ -61,7 +61,7 @@ def answers(monkeypatch):
 
 @pytest.fixture
 def names(home):
-    """Read the names of what waits in the outbox."""
+    """Read the names of the entries in the outbox."""
     return lambda: waiting(str(home / ".config" / "myengine"))
 
 
@@ -72,7 +72,7 @@ def new_job(*destinations, given=KNOWN, picked=lambda gate: True, may_leave=lamb
 
 @pytest.mark.parametrize("bound", BOUNDS)
 def test_the_pause_doubles_up_to_an_hour_give_or_take_a_half(answers, monkeypatch, bound):
-    """From 30 s on, however often: after six weeks as well."""
+    """It begins at 30 s and never overflows, also after six weeks."""
     monkeypatch.setattr(job_module, "jitter", BOUNDS[bound])
     job, pauses = new_job(PROJECT), []
     for _ in range(9):
@@ -89,7 +89,7 @@ def test_the_pause_doubles_up_to_an_hour_give_or_take_a_half(answers, monkeypatc
 
 
 def test_no_two_processes_wait_equally_long(answers):
-    """The pause is drawn anew each time, from the whole of its range."""
+    """Each pause is drawn anew from the whole of its range."""
     job = new_job(PROJECT)
     job.run()
     pauses = [job.pause for _ in range(1_000)]
@@ -104,7 +104,7 @@ def test_no_two_processes_wait_equally_long(answers):
     [(1, None, 30), (1, 0, 30), (1, 29, 30), (1, 31, 31), (1, 6000, 6000), (1, 86400, 86400), (8, 31, 3600), (8, 6000, 6000)],
 )
 def test_a_server_that_asks_to_wait_longer_is_left_alone_for_so_long(answers, monkeypatch, attempts, asked, pause):
-    """One that asks for less than the back-off gets no more than that."""
+    """A server that asks for less than the back-off still gets the back-off."""
     monkeypatch.setattr(job_module, "jitter", BOUNDS["middle"])
     answers["project"] = Outcome("busy", after=asked)
     job = new_job(PROJECT)
@@ -115,7 +115,7 @@ def test_a_server_that_asks_to_wait_longer_is_left_alone_for_so_long(answers, mo
 
 
 def test_only_the_last_answer_counts(answers, monkeypatch):
-    """A server that asked to wait once, and does not any more, is asked as often as others."""
+    """A server that asked to wait once, and no longer does, is asked as often as others."""
     monkeypatch.setattr(job_module, "jitter", BOUNDS["middle"])
     answers["project"] = Outcome("busy", after=6000)
     job = new_job(PROJECT)
@@ -128,7 +128,7 @@ def test_only_the_last_answer_counts(answers, monkeypatch):
 
 @pytest.mark.parametrize("last", [TAKEN, REFUSED])
 def test_a_destination_is_tried_until_it_has_taken_or_refused(answers, names, monkeypatch, last):
-    """Each by itself, always with the same ids; then there is no pause, and nothing is left to do."""
+    """Each destination is tried by itself with the same ids; at the end there is no pause and nothing left to do."""
     monkeypatch.setattr(job_module, "jitter", BOUNDS["middle"])
     job, pauses = new_job(PROJECT, OPERATORS), []
     for answers["project"], answers["otlp"] in ((AWAY, AWAY), (last, AWAY), (AWAY, last), (AWAY, AWAY)):
@@ -148,7 +148,7 @@ def test_a_destination_is_tried_until_it_has_taken_or_refused(answers, names, mo
     [((), False, True), ((PROJECT,), False, True), ((PROJECT,), True, False), ((PROJECT, OPERATORS), True, False)],
 )
 def test_a_job_is_done_when_its_line_is_written_and_nothing_is_left_to_send(answers, destinations, away, done):
-    """And was told to have been attempted."""
+    """It also counts as attempted."""
     answers.update(project=TAKEN, otlp=AWAY if away else TAKEN)
     if away and len(destinations) == 1:
         answers["project"] = AWAY
@@ -162,7 +162,7 @@ def test_a_job_is_done_when_its_line_is_written_and_nothing_is_left_to_send(answ
 
 
 def test_what_waits_is_named_as_it_is_in_the_outbox(answers, names):
-    """So that nobody else in this run sends it."""
+    """The run uses the names to send no entry of its own twice."""
     job = new_job(PROJECT, OPERATORS)
     job.run()
 
@@ -171,7 +171,7 @@ def test_what_waits_is_named_as_it_is_in_the_outbox(answers, names):
 
 
 def test_a_report_is_in_the_outbox_before_it_is_sent(answers, names, monkeypatch):
-    """All of them are, before the first: a process that is killed meanwhile loses none."""
+    """The entries of all destinations are written before the first send: a process that is killed meanwhile loses none."""
     seen = []
     monkeypatch.setattr(pending_report, "send", lambda *_, **__: seen.append(len(names())) or TAKEN)
     new_job(PROJECT, OPERATORS).run()
@@ -181,7 +181,7 @@ def test_a_report_is_in_the_outbox_before_it_is_sent(answers, names, monkeypatch
 
 @pytest.mark.parametrize("why", ["told", "ending"])
 def test_what_is_left_is_not_sent_but_may_be_claimed_at_once(answers, names, home, monkeypatch, why):
-    """By a later run, where the interpreter ends; by the next attempt, where no thread could be started."""
+    """A later run claims it after interpreter shutdown, and the next attempt claims it where no thread could be started."""
     job = new_job(PROJECT, OPERATORS)
     monkeypatch.setattr(Shutdown, "begun", why == "ending")
     if why == "told":
@@ -200,7 +200,7 @@ def test_what_is_left_is_not_sent_but_may_be_claimed_at_once(answers, names, hom
 
 
 def test_the_line_is_written_once_and_says_what_was_given(answers, lines):
-    """However often it is sent; what the app passes wins over a detector, also where it passes null."""
+    """Further sends write no line; a fact that the app passes wins over a detector's, even if it is null."""
     job = new_job(PROJECT)
     for _ in range(3):
         job.run()
@@ -211,7 +211,7 @@ def test_the_line_is_written_once_and_says_what_was_given(answers, lines):
 
 
 def test_a_detector_fills_in_only_what_was_not_passed(detected, lines):
-    """A key that was passed without a value that is admitted stays empty; the detectors know what was passed."""
+    """A key whose passed value is not admitted stays empty; the detectors know which keys were passed."""
     detected.update(num_cpu=64, total_memory=2**34, provider="GCP")
     Job({"num_cpu": 2, "provider": None}, Gate(APP, ()), picked=lambda gate: True, may_leave=lambda gate: True).run()
     (line,) = lines()
@@ -222,7 +222,7 @@ def test_a_detector_fills_in_only_what_was_not_passed(detected, lines):
 
 @pytest.mark.parametrize("when", ["before", "meanwhile", "never"])
 def test_hurried_it_does_without_what_is_not_known_yet(detected, when):
-    """Before the detectors are started, and while they run."""
+    """It may be hurried before the detectors start and while they run."""
     job = new_job()
     if when == "before":
         job.hurry()
@@ -234,7 +234,7 @@ def test_hurried_it_does_without_what_is_not_known_yet(detected, when):
 
 
 def test_a_process_that_is_not_picked_does_nothing(answers, lines):
-    """Another process of the run reports; there is no second attempt, and nothing to flush."""
+    """Another process of the run reports; this one has no second attempt and nothing to flush."""
     job = new_job(PROJECT, picked=lambda gate: False)
     job.run()
     job.attempted.set()
@@ -244,7 +244,7 @@ def test_a_process_that_is_not_picked_does_nothing(answers, lines):
 
 
 def test_a_report_that_could_not_be_made_is_made_later(answers, lines, monkeypatch):
-    """By the same back-off, whatever was raised."""
+    """The same back-off counts, whatever was raised."""
     monkeypatch.setattr(job_module, "jitter", BOUNDS["middle"])
     job, pauses = new_job(PROJECT, picked=lambda gate: 1 // 0), []
     for _ in range(2):
@@ -264,7 +264,7 @@ def test_a_report_that_could_not_be_made_is_made_later(answers, lines, monkeypat
 
 @pytest.mark.parametrize("may_leave", [True, False])
 def test_whether_anything_leaves_is_asked_once_and_only_where_it_could(answers, names, monkeypatch, may_leave):
-    """A notice stands behind that question."""
+    """The notice depends on that question."""
     asked = []
     job = new_job(PROJECT, may_leave=lambda gate: asked.append(gate) or may_leave)
     for _ in range(3):
@@ -282,7 +282,7 @@ def test_whether_anything_leaves_is_asked_once_and_only_where_it_could(answers, 
 
 @pytest.mark.parametrize(("written", "off", "done"), [(False, False, False), (False, True, True), (True, False, True)])
 def test_a_line_that_is_missing_is_told_unless_it_must_not_be_there(answers, monkeypatch, written, off, done):
-    """A full disk is told by `flush`, an opt-out in the midst of it is not."""
+    """`flush` tells of a full disk, and does not tell of an opt-out that came in the middle."""
 
     def record(report, gate):
         if off:
@@ -308,7 +308,7 @@ def test_where_the_line_is_missing_only_the_operators_own_collector_gets_the_rep
 
 
 def test_values_that_do_not_leave_as_given_are_counted_and_named(answers):
-    """On the resource and on the span."""
+    """This holds on the resource and on the span."""
     job = new_job(PROJECT, given={"quantization": "mine", "context": "API_SERVER", "scheduler": "/home/me", "batch": 8})
     job.run()
     named = Report(APP, {"quantization": "mine"}).misfits()

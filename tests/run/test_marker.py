@@ -1,4 +1,4 @@
-"""One report a run, however its processes come about; and the embedder's word to them."""
+"""A run makes one report, whichever of its processes comes first, and an embedder can turn it off for all of them."""
 
 import fcntl
 import itertools
@@ -45,7 +45,7 @@ WORKER = "from otel_usage import UsageReporter; u = UsageReporter('myengine'); u
 
 @pytest.fixture
 def reports(tmp_path, home):
-    """Run a program in a process of its own, and return the reports that it left."""
+    """Run a program in a process of its own, and return the reports that it leaves."""
 
     def run(code, *, before="", **environment):
         program = tmp_path / "program.py"
@@ -80,7 +80,7 @@ def reports(tmp_path, home):
          "threads", "multiprocessing"],
 )  # fmt: skip
 def test_a_run_makes_one_report(reports, code):
-    """Whichever of its processes and threads comes first."""
+    """It does not matter which of its processes and threads comes first."""
     assert len(reports(code)) == 1
 
 
@@ -113,12 +113,12 @@ for _ in range(10):
     (RACE.format(force="force=True") + "race()", 8),
 ], ids=["ten runs", "after a report and in a child", "in children", "forced"])  # fmt: skip
 def test_reporters_of_one_app_that_race_in_eight_threads_make_one_report(reports, code, count):
-    """Looking at the mark and leaving it is one step for the process; a mark that was emptied begins a new run."""
+    """The process reads and sets the mark in one step; an empty mark begins a new run."""
     assert len(reports(code.replace("{force}", ""))) == count
 
 
 def test_a_claim_is_one_step_for_the_process(monkeypatch):
-    """All look before any leaves the mark, which is how threads come to race."""
+    """Here every thread reads the mark before any of them sets it."""
     barrier, won, slow = threading.Barrier(8), [], marker.is_marked
 
     def look(app):
@@ -137,7 +137,7 @@ def test_a_claim_is_one_step_for_the_process(monkeypatch):
 
 
 def test_a_claim_is_made_once_until_the_mark_is_emptied(monkeypatch):
-    """However often, and again after that."""
+    """After that it is made once again."""
     first = [claim("myengine") for _ in range(3)]
     monkeypatch.setenv("MYENGINE_USAGE_RUN", "")
     again = [claim("myengine") for _ in range(3)]
@@ -146,7 +146,7 @@ def test_a_claim_is_made_once_until_the_mark_is_emptied(monkeypatch):
 
 
 def test_a_report_that_strict_refuses_leaves_no_mark(monkeypatch):
-    """The next one is the first."""
+    """The next report counts as the first."""
     usage = UsageReporter("myengine", strict=True)
     with pytest.raises(ValueError, match="secret is not declared"):
         usage.report(secret=1)
@@ -164,14 +164,14 @@ def test_a_report_that_strict_refuses_leaves_no_mark(monkeypatch):
     ids=["a mark that was emptied", "a replacement of a dead child", "forced"],
 )
 def test_a_new_run_reports_again(reports, code):
-    """Begun on purpose, after the one that reported has died, or forced."""
+    """It is begun on purpose, forced, or begun after the process that reported has ended."""
     found = reports(code)
 
     assert len({report["uuid"] for report in found}) == len(found) == 2
 
 
 def test_two_runs_side_by_side_both_report(reports, home):
-    """Neither is the other's ancestor, and both live while they report."""
+    """Neither is an ancestor of the other, and both live while they report."""
     code = REPORT + "report()\nprint('reported', flush=True)\nsys.stdin.read()"
     first = subprocess.Popen([sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
     said = first.stdout.readline()
@@ -190,7 +190,7 @@ def test_two_runs_side_by_side_both_report(reports, home):
      (f"a:{'9' * 5000}:b", False), ("a:\udcff:b", False)],
 )  # fmt: skip
 def test_a_mark_is_heeded_while_its_process_lives_and_is_an_ancestor(value, marked):
-    """By its number and start time together: numbers are used again."""
+    """A process is known by its number and start time together, since numbers are used again."""
     own, parents = (f"{pid}:{start_time(pid)}" for pid in (os.getpid(), os.getppid()))
     mark = value.format(own=own, parents=parents, pid=os.getpid())
 
@@ -199,7 +199,7 @@ def test_a_mark_is_heeded_while_its_process_lives_and_is_an_ancestor(value, mark
 
 @pytest.mark.parametrize(("generations", "marked"), [(0, True), (1, True), (2, True), (40, True), (63, True), (64, False), (90, False)])
 def test_a_mark_is_heeded_up_to_sixty_four_generations_down(monkeypatch, generations, marked):
-    """The looks at other processes are bounded; process 1 is the last of all, and has none above it."""
+    """The number of looks at other processes is bounded; process 1 has no ancestor."""
     line = [os.getpid(), *range(5_000_100, 5_000_000, -1), 1]
     parents = dict(itertools.pairwise(line))
     monkeypatch.setattr(marker.os, "getppid", lambda: line[1])
@@ -215,7 +215,7 @@ def test_a_mark_is_heeded_up_to_sixty_four_generations_down(monkeypatch, generat
     ({5_000_001: 5_000_002}, 5_000_002, True),
 ], ids=["process 1", "above process 1", "below one that can't be seen"])  # fmt: skip
 def test_the_line_of_ancestors_ends_at_process_1_and_at_one_that_can_not_be_seen(monkeypatch, parents, process, marked):
-    """In a container process 1 may be the launcher; a hidden process hides those above it, and raises nothing."""
+    """In a container process 1 may be the launcher; a hidden process hides its ancestors, and nothing raises."""
     monkeypatch.setattr(marker.os, "getppid", lambda: 5_000_001)
     monkeypatch.setattr(marker, "start_time", lambda _: "5")
     monkeypatch.setattr(marker, "_stat", lambda pid: ["S", str(parents[pid])] if pid in parents else [])
@@ -224,7 +224,7 @@ def test_the_line_of_ancestors_ends_at_process_1_and_at_one_that_can_not_be_seen
 
 
 def test_a_process_is_told_by_when_it_started_whatever_its_name_is(tmp_path):
-    """In ticks since boot, as the kernel says it behind the name, which may hold what else stands in that line."""
+    """The kernel gives the start in ticks since boot after the name, which may hold any text of that line."""
     program = tmp_path / "a) S 1 (b"
     shutil.copy(shutil.which("sleep"), program)
     with subprocess.Popen([program, "60"]) as child:
@@ -236,7 +236,7 @@ def test_a_process_is_told_by_when_it_started_whatever_its_name_is(tmp_path):
 
 
 def test_the_mark_is_random_and_never_the_reports_id(home):
-    """It tells nothing but that there was a report."""
+    """It says only that there was a report."""
     mark("myengine")
     first = os.environ["MYENGINE_USAGE_RUN"]
     mark("myengine")
@@ -247,7 +247,7 @@ def test_the_mark_is_random_and_never_the_reports_id(home):
 
 
 def test_a_launcher_can_hand_the_mark_and_the_opt_outs_to_workers_elsewhere(monkeypatch):
-    """Where no environment is inherited, and no process is an ancestor."""
+    """Those workers inherit no environment and have no ancestor here."""
     before = child_env()
     monkeypatch.setenv("OTEL_USAGE_EXPORTER", "otlp")
     usage = UsageReporter("myengine")
@@ -266,14 +266,14 @@ def test_a_launcher_can_hand_the_mark_and_the_opt_outs_to_workers_elsewhere(monk
 
 @pytest.mark.parametrize("value", ["a:²:b", f"a:{'9' * 5000}:b", ":::", "\udcff:\udcff:\udcff"])
 def test_a_mark_that_is_none_is_not_handed_on(monkeypatch, value):
-    """And raises nothing, neither here nor in a report."""
+    """Nothing raises, neither here nor in a report."""
     monkeypatch.setenv("VLLM_USAGE_RUN", value)
 
     assert child_env() == {}
 
 
 def test_an_embedder_turns_an_app_off_and_is_named(monkeypatch):
-    """In this process and its children; others are as they were."""
+    """The app is off in this process and its children; other apps are as they were."""
     monkeypatch.setenv("OTEL_USAGE_EXPORTER", "otlp")
     monkeypatch.setenv("OTEL_USAGE_SUPPRESSED_MYENGINE", "")
     monkeypatch.delenv("OTEL_USAGE_SUPPRESSED_MYENGINE")
@@ -288,7 +288,7 @@ def test_an_embedder_turns_an_app_off_and_is_named(monkeypatch):
 
 @pytest.mark.parametrize("when", ["before", "after"])
 def test_suppression_holds_before_and_after_import(reports, when):
-    """Whichever comes first, nothing is reported, in no child either."""
+    """Nothing is reported in either order, nor in any child."""
     suppress = "import otel_usage; otel_usage.suppress('myengine', by='ray')\n"
     code = f"report(); fork(fresh); subprocess.run([sys.executable, '-c', {WORKER!r}], check=True)"
     suppressed = reports(code, before=suppress) if when == "before" else reports(suppress + code)
@@ -297,7 +297,7 @@ def test_suppression_holds_before_and_after_import(reports, when):
 
 
 def test_without_a_directory_or_a_lock_each_reports(home):
-    """There is nothing by which to pick one."""
+    """There is no other way to pick one process."""
     with_both = [marker.elect(str(home / ".config/myengine"), 1) for _ in range(2)]
     nowhere = [marker.elect(None, 1) for _ in range(2)]
     without_a_lock = [marker.elect("/proc/nowhere", 1) for _ in range(2)]
@@ -306,7 +306,7 @@ def test_without_a_directory_or_a_lock_each_reports(home):
 
 
 def test_the_locks_of_runs_that_are_over_are_deleted(home):
-    """When the next one is picked. What stays: a living run's, one that is held in another container, and other names."""
+    """They go at the next pick. The locks of a living run and of another container stay, and so do other files."""
     directory = home / ".config/myengine"
     directory.mkdir(parents=True)
     picked = f"usage_run.{os.getpid()}.{start_time(os.getpid())}.lock"
@@ -322,7 +322,7 @@ def test_the_locks_of_runs_that_are_over_are_deleted(home):
 
 
 def test_two_that_sweep_at_once_pick_one(home, monkeypatch):
-    """What the other has deleted already is no error, and the next is deleted all the same."""
+    """A lock that the other process has already deleted is no error, and the next one is deleted."""
     directory = home / ".config/myengine"
     directory.mkdir(parents=True)
     (directory / "usage_run.999999998.5.lock").touch()
@@ -367,5 +367,5 @@ thread.join()
 
 @pytest.mark.soak
 def test_many_forks_under_load_hang_nothing_and_report_once(reports, size):
-    """A lock that another thread held at the fork, a thread that is not there: neither stops a child within 2 s."""
+    """A lock or a thread of the parent at the fork stops no child for more than 2 s."""
     assert len(reports(FORKS.format(forks=size(150, 1_000)))) == 1

@@ -1,4 +1,4 @@
-"""The notice: once on a machine, before anything leaves it."""
+"""The notice is given once on a machine, before anything is sent."""
 
 import io
 import logging
@@ -17,7 +17,7 @@ from otel_usage.facts.report import Report
 
 @pytest.fixture
 def report(receiver, monkeypatch):
-    """Report in a run of its own to the receiver, and return whether it was taken, or need not be."""
+    """Report to the receiver in a run of its own, and return what `flush` returns."""
 
     def run(**more):
         monkeypatch.delenv("MYENGINE_USAGE_RUN", raising=False)
@@ -55,7 +55,7 @@ def test_the_first_report_that_leaves_is_announced_once_on_a_machine(report, rec
 
 @pytest.mark.usefixtures("shown")
 def test_before_send_the_first_run_stays_local(report, receiver, lines):
-    """Its line is written; only later runs send."""
+    """It writes its line; only later runs send."""
     first = report(notice="before-send"), len(receiver.received)
     second = report(notice="before-send"), len(receiver.received)
 
@@ -65,7 +65,7 @@ def test_before_send_the_first_run_stays_local(report, receiver, lines):
 
 @pytest.mark.usefixtures("shown")
 def test_before_send_the_first_run_sends_nothing_that_waits_either(report, receiver):
-    """What was left before, by hand for instance, goes out with the second run, flushed or not."""
+    """A report that already waited is sent by the second run, flushed or not."""
     app = App("myengine", endpoint=receiver.url)
     gate = Gate(app, resolve(app, endpoint=receiver.url))
     left = PendingReport(Report(app, {}), gate.destinations[0], gate)
@@ -79,7 +79,7 @@ def test_before_send_the_first_run_sends_nothing_that_waits_either(report, recei
 
 @pytest.mark.usefixtures("shown")
 def test_before_send_a_second_report_of_the_first_run_does_not_leave_either(receiver, lines):
-    """Though the notice has been given by then."""
+    """It is kept back although the notice was given by then."""
     usage = UsageReporter("myengine", endpoint=receiver.url, notice="before-send")
     usage.report()
     usage.report(force=True)
@@ -90,7 +90,7 @@ def test_before_send_a_second_report_of_the_first_run_does_not_leave_either(rece
 
 
 def test_before_send_nothing_leaves_where_it_can_not_be_recorded(report, receiver, home, caplog):
-    """The notice is given again each time, to the adopter's own logger."""
+    """Each run gives the notice again to the adopter's own logger."""
     (home / ".config").touch()
     caplog.set_level(logging.INFO, "mine")
     for _ in range(2):
@@ -195,7 +195,7 @@ def test_in_a_test_run_the_text_is_there_and_counts_for_nothing(home):
 
 @pytest.mark.parametrize("environment", [{"OTEL_USAGE_EXPORTER": "none"}, {"DO_NOT_TRACK": "1"}])
 def test_where_nothing_leaves_there_is_no_notice(report, home, caplog, monkeypatch, environment):
-    """Neither in local mode nor when off."""
+    """This holds in local mode and when off."""
     caplog.set_level(logging.INFO)
     for name, value in environment.items():
         monkeypatch.setenv(name, value)
@@ -206,7 +206,7 @@ def test_where_nothing_leaves_there_is_no_notice(report, home, caplog, monkeypat
 
 
 def test_nothing_of_it_reaches_the_terminal_by_default(run_python, receiver):
-    """At default log levels there is no line."""
+    """The default log level shows no INFO."""
     done = run_python(f"""
         from otel_usage import UsageReporter
         usage = UsageReporter("myengine", endpoint={receiver.url!r})
@@ -218,6 +218,6 @@ def test_nothing_of_it_reaches_the_terminal_by_default(run_python, receiver):
 
 
 def test_another_word_is_refused():
-    """When it is declared."""
+    """The declaration raises an error."""
     with pytest.raises(ValueError, match='notice= must be "before-send" or None'):
         UsageReporter("myengine", notice="never")

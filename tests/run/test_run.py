@@ -1,4 +1,4 @@
-"""One run: when its report, its heartbeats and what earlier runs left go out, on a clock that the test moves."""
+"""A run sends its report, its heartbeats and the reports of earlier runs, on a clock that the test moves."""
 
 import os
 import threading
@@ -35,23 +35,23 @@ class WorkerByHand:
         self.now, self.alive, self._due, self._stopped, self._running = 0.0, True, [], False, False
 
     def soon(self, task):
-        """Run a task behind the one that runs."""
+        """Append a task to those that are due."""
         self._due.append((self.now, task))
         if self.alive:
             self.run_here()
 
     def later(self, seconds, task):
-        """Keep a task until the clock is there."""
+        """Keep a task until the clock reaches its time."""
         if not self._stopped:
             self._due.append((self.now + seconds, task))
 
     def stop(self):
-        """Forget what is for later."""
+        """Drop every task that is not due."""
         self._stopped = True
         self._due = [(due, task) for due, task in self._due if due <= self.now]
 
     def run_here(self):
-        """Run what is due."""
+        """Run every task that is due."""
         if not self._running:
             self._running = True
             while due := [item for item in self._due if item[0] <= self.now]:
@@ -60,7 +60,7 @@ class WorkerByHand:
             self._running = False
 
     def move(self, seconds):
-        """Move the clock, and run what becomes due at its own time."""
+        """Move the clock, and run each task at its own time."""
         end = self.now + seconds
         while self._due and min(due for due, _ in self._due) <= end:
             self.now = max(self.now, min(due for due, _ in self._due))
@@ -81,7 +81,7 @@ def worker():
 
 @pytest.fixture(autouse=True)
 def bound(monkeypatch):
-    """What is drawn at random is the middle of its range, unless a test chooses another place."""
+    """Every random draw is the middle of its range, unless a test chooses another place."""
 
     def choose(name):
         for module in (job_module, run_module):
@@ -100,12 +100,12 @@ class Nothing:
         return {}
 
     def hurry(self):
-        """Need not."""
+        """Do nothing."""
 
 
 @pytest.fixture
 def sent(monkeypatch, worker):
-    """When which report was sent, by its fact `batch`; the server gives `answers`, and then always `answer`."""
+    """The time and fact `batch` of each report that was sent; the server gives `answers` in order, then `answer` for good."""
 
     class Sent(list):
         answers, answer = iter(()), TAKEN
@@ -122,7 +122,7 @@ def sent(monkeypatch, worker):
 
 @pytest.fixture
 def errors():
-    """What the exit handler raised."""
+    """The exceptions of the exit handler."""
     return []
 
 
@@ -134,19 +134,19 @@ def run(worker, errors):
 
 @pytest.fixture
 def left(home):
-    """Read which reports wait in the outbox."""
+    """Read which reports are left in the outbox."""
     return lambda: len(waiting(str(home / ".config" / "myengine")))
 
 
 def job(batch=0, *destinations, **more):
-    """Return a job of the made-up app; its report is known by its fact `batch`."""
+    """Return a job of the made-up app whose fact `batch` tells its report from others."""
     given = {"batch": batch, "quantization": "awq"}
     asks = {"picked": lambda gate: True, "may_leave": lambda gate: True, **more}
     return Job(given, Gate(APP, destinations or (HERE,)), **asks)
 
 
 def leave_earlier(count):
-    """Leave so many reports in the outbox, as earlier runs do: 1, 2, 3, ..., the oldest first."""
+    """Leave that many reports of earlier runs in the outbox: 1, 2, 3, ..., the oldest first."""
     for number in range(1, count + 1):
         made = PendingReport(Report(APP, {"batch": number}), HERE, Gate(APP, (HERE,)))
         made.keep()
@@ -155,7 +155,7 @@ def leave_earlier(count):
 
 @pytest.mark.parametrize(("waits", "go_out"), [(0, 0), (1, 1), (3, 3), (4, 4), (5, 4), (20, 4)])
 def test_of_what_earlier_runs_left_the_oldest_four_go_out(run, worker, sent, left, waits, go_out):
-    """Each once, after the run's own report, however long the run lives; the others wait for later runs."""
+    """Each is sent once after the run's own report, however long the run lives; the others wait for later runs."""
     leave_earlier(waits)
     run.add(job())
     worker.move(30 * DAY)
@@ -166,7 +166,7 @@ def test_of_what_earlier_runs_left_the_oldest_four_go_out(run, worker, sent, lef
 
 @pytest.mark.parametrize(("name", "seconds"), [("lowest", 10), ("middle", 305), ("highest", 600)])
 def test_what_earlier_runs_left_goes_out_within_ten_seconds_to_ten_minutes(run, worker, sent, bound, name, seconds):
-    """Spread over that time, so that many processes that start at once are no flood."""
+    """The times are spread, so that many processes that start together do not flood a server."""
     bound(name)
     leave_earlier(2)
     run.add(job())
@@ -176,7 +176,7 @@ def test_what_earlier_runs_left_goes_out_within_ten_seconds_to_ten_minutes(run, 
 
 
 def test_each_of_them_waits_for_a_time_of_its_own(run, worker, sent, monkeypatch):
-    """None follows at once upon another."""
+    """No two are sent one right after the other."""
     times = iter([400, 20, 500])
     monkeypatch.setattr(run_module, "jitter", lambda low, high: next(times))
     leave_earlier(3)
@@ -187,7 +187,7 @@ def test_each_of_them_waits_for_a_time_of_its_own(run, worker, sent, monkeypatch
 
 
 def test_what_is_not_taken_then_waits_for_the_next_run(run, worker, sent, left):
-    """An earlier run's report is tried once in a run."""
+    """A run tries the report of an earlier run once."""
     leave_earlier(2)
     run.add(job())
     sent.answer = AWAY
@@ -198,7 +198,7 @@ def test_what_is_not_taken_then_waits_for_the_next_run(run, worker, sent, left):
 
 
 def test_a_second_report_of_a_run_sends_none_of_the_others_again(run, worker, sent):
-    """Four for each run, not for each report."""
+    """The bound of four is for a run and not for a report."""
     leave_earlier(6)
     run.add(job())
     worker.move(DAY)
@@ -210,7 +210,7 @@ def test_a_second_report_of_a_run_sends_none_of_the_others_again(run, worker, se
 
 @pytest.mark.parametrize("why", ["not picked", "nothing leaves"])
 def test_a_run_that_sends_nothing_of_its_own_sends_nothing_of_others(run, worker, sent, left, why):
-    """Neither in time nor when flushed: another process of the run does, or a run after the notice was given."""
+    """Neither a plan nor a flush sends them: another process of the run does, or a run after the notice."""
     leave_earlier(2)
     run.add(job(picked=lambda gate: why != "not picked", may_leave=lambda gate: why != "nothing leaves"))
     worker.move(DAY)
@@ -232,7 +232,7 @@ def test_a_run_that_sends_nothing_of_its_own_sends_nothing_of_others(run, worker
     ids=["taken", "taken later", "away for long", "asks to wait", "refused"],
 )
 def test_a_report_goes_out_by_the_back_off_until_it_is_taken_or_refused(run, worker, sent, left, answers, times):
-    """And by that alone: its own entry in the outbox is not taken for an earlier run's, which would go out sooner."""
+    """Its own entry is not taken for an earlier run's, which would be sent sooner."""
     sent.answers, sent.answer = iter(answers), None
     run.add(job())
     worker.move(30 * DAY)
@@ -242,7 +242,7 @@ def test_a_report_goes_out_by_the_back_off_until_it_is_taken_or_refused(run, wor
 
 
 def test_two_reports_of_a_run_are_each_sent_until_they_are_taken(run, worker, sent):
-    """The second, which is forced, neither hurries nor ends the first."""
+    """The second, forced report neither hurries nor ends the first."""
     sent.answers = iter([AWAY, AWAY])
     run.add(job(1))
     worker.move(20)
@@ -254,7 +254,7 @@ def test_two_reports_of_a_run_are_each_sent_until_they_are_taken(run, worker, se
 
 @pytest.mark.parametrize("flushes", [1, 5])
 def test_flushing_sends_at_once_and_the_back_off_goes_on_from_there(run, worker, sent, flushes):
-    """However often it is flushed, one attempt follows upon the last one, as late as after so many attempts."""
+    """After any number of flushes one more attempt follows, after the pause for that many attempts."""
     sent.answer = AWAY
     run.add(job())
     flushed = [run.flush(0) for _ in range(flushes)]
@@ -268,7 +268,7 @@ def test_flushing_sends_at_once_and_the_back_off_goes_on_from_there(run, worker,
 
 
 def test_flushing_sends_all_that_earlier_runs_left_each_once(run, worker, sent, left):
-    """More than four, whatever was planned for them; what this run could not send is sent once as well."""
+    """All of them are sent, whatever was planned; a report of this run that waits is sent once as well."""
     leave_earlier(6)
     sent.answers = iter([AWAY])
     run.add(job())
@@ -281,7 +281,7 @@ def test_flushing_sends_all_that_earlier_runs_left_each_once(run, worker, sent, 
 
 
 def test_flushing_tries_what_this_run_could_not_send_once(run, worker, sent, left):
-    """Not a second time as one of those that wait in the outbox, and says that it is not taken."""
+    """Its entry in the outbox gets no second attempt, and the flush returns False."""
     sent.answer = AWAY
     run.add(job(1))
     run.add(job(2))
@@ -293,7 +293,7 @@ def test_flushing_tries_what_this_run_could_not_send_once(run, worker, sent, lef
 
 
 def test_flushing_hurries_no_report_that_has_not_had_its_turn(run, worker, sent):
-    """It is on its way, and is sent once."""
+    """Such a report is due anyway, and is sent once."""
     sent.answer = AWAY
     worker.alive = False
     run.add(job())
@@ -306,7 +306,7 @@ def test_flushing_hurries_no_report_that_has_not_had_its_turn(run, worker, sent)
 
 
 def test_flushing_tells_whether_every_report_is_done(run, sent):
-    """Of two, one that is taken does not speak for the other."""
+    """One accepted report does not make up for another that is not."""
     sent.answers, sent.answer = iter([AWAY, TAKEN, AWAY]), TAKEN
     run.add(job(1))
     run.add(job(2))
@@ -315,7 +315,7 @@ def test_flushing_tells_whether_every_report_is_done(run, sent):
 
 
 def test_without_a_report_there_is_nothing_to_flush(run, worker, sent, left):
-    """What earlier runs left is not this one's to send."""
+    """The reports of earlier runs are not sent by this one."""
     leave_earlier(1)
     flushed = run.flush(1)
 
@@ -324,7 +324,7 @@ def test_without_a_report_there_is_nothing_to_flush(run, worker, sent, left):
 
 
 def test_flushing_waits_no_longer_than_it_is_told(run, worker, sent, monkeypatch):
-    """By the clock, for all reports and for what waits together."""
+    """The time-out is for all reports and for the reports of earlier runs together."""
     clock = [0.0]
     waited = []
 
@@ -352,7 +352,7 @@ def test_flushing_waits_no_longer_than_it_is_told(run, worker, sent, monkeypatch
     [(600, "lowest", [540, 1080, 1620]), (600, "middle", [600, 1200, 1800]), (600, "highest", [660, 1320, 1980]), (0.5, "middle", [0.5, 1, 1.5])],
 )
 def test_heartbeats_are_an_interval_apart_give_or_take_a_tenth(worker, sent, errors, bound, interval, name, times):
-    """Those of many processes that start at once do not stay together; each says what the run has done by then."""
+    """Processes that start together drift apart; each heartbeat says what the run has done so far."""
     bound(name)
     run = Run(interval, worker, errors.append)
     run.add(job())
@@ -372,7 +372,7 @@ def test_without_an_interval_nothing_follows_upon_the_report(worker, sent, error
 
 
 def test_heartbeats_are_one_runs_however_many_reports_it_makes(worker, sent, errors, lines):
-    """Under the ids of the first, from its first report on, whatever a heartbeat's task raises."""
+    """They have the ids of the first report and begin with it, also where a task of a heartbeat raises."""
     run = Run(600, worker, errors.append)
     run.add(job(1))
     worker.move(300)
@@ -385,7 +385,7 @@ def test_heartbeats_are_one_runs_however_many_reports_it_makes(worker, sent, err
 
 
 def test_a_report_that_could_not_be_made_has_no_heartbeats_until_it_is(worker, sent, errors):
-    """It is made later, and what follows from a first report follows then."""
+    """It is made later, and the heartbeats begin then."""
     leave_earlier(1)
     run, fails = Run(600, worker, errors.append), iter([True, False])
     made = job(picked=lambda gate: not (next(fails) and 1 // 0))
@@ -401,7 +401,7 @@ def test_a_report_that_could_not_be_made_has_no_heartbeats_until_it_is(worker, s
 
 
 def test_values_that_do_not_leave_as_given_are_counted_once_for_each_report(run, worker, sent):
-    """However often it is sent."""
+    """Another send does not count them again."""
     sent.answers = iter([AWAY] * 3)
     for batch in (1, 2):
         given = {"batch": batch, "quantization": "mine"}
@@ -412,7 +412,7 @@ def test_values_that_do_not_leave_as_given_are_counted_once_for_each_report(run,
 
 
 def test_closed_a_run_plans_nothing_more(worker, sent, errors, lines):
-    """What is not taken waits for a later run; the line is there."""
+    """The line is written, and a report that is not accepted waits for a later run."""
     run = Run(600, worker, errors.append)
     sent.answer = AWAY
     run.add(job())
@@ -425,7 +425,7 @@ def test_closed_a_run_plans_nothing_more(worker, sent, errors, lines):
 
 @pytest.mark.parametrize("how", ["close", "end"])
 def test_without_a_thread_the_line_is_written_by_the_caller_and_nothing_is_sent(run, worker, sent, left, lines, monkeypatch, how):
-    """The host would wait for the network; what is to be sent waits in the outbox."""
+    """The caller would wait for the network, so the report waits in the outbox."""
     worker.alive = False
     run.add(job(1))
     run.add(job(2))
@@ -435,7 +435,7 @@ def test_without_a_thread_the_line_is_written_by_the_caller_and_nothing_is_sent(
 
 
 def test_what_was_written_before_is_not_left_when_it_is_closed(run, worker, sent):
-    """Only a report that has no line yet is not sent at once when there is no thread."""
+    """Without a thread only a report that has no line yet is kept from being sent."""
     sent.answer = AWAY
     run.add(job())
     worker.alive = False
@@ -448,7 +448,7 @@ def test_what_was_written_before_is_not_left_when_it_is_closed(run, worker, sent
 
 @pytest.mark.parametrize(("beats", "runtime", "last"), [(0, {}, 0), (0, {"requests": 7}, 1), (1, {}, 1)])
 def test_at_the_end_a_last_heartbeat_waits_for_a_later_run(worker, sent, left, errors, lines, beats, runtime, last):
-    """Where there is something to say that the report has not said."""
+    """There is one only where it says more than the report did."""
     run = Run(600, worker, errors.append)
     run.add(job())
     worker.move(600 * beats)
@@ -460,7 +460,7 @@ def test_at_the_end_a_last_heartbeat_waits_for_a_later_run(worker, sent, left, e
 
 
 def test_a_forked_child_ends_without_writing(worker, sent, errors, lines, monkeypatch):
-    """It runs its parent's exit handlers as well."""
+    """The child runs the exit handlers of its parent as well."""
     run = Run(600, worker, errors.append)
     run.add(job())
     run.runtime["requests"] = 7
@@ -472,7 +472,7 @@ def test_a_forked_child_ends_without_writing(worker, sent, errors, lines, monkey
 
 
 def test_whatever_the_end_raises_is_told_to_the_adopter_alone(run, worker, errors, monkeypatch):
-    """An exit handler that raises would print a traceback."""
+    """Python would print the traceback of an exit handler that raises."""
     monkeypatch.setattr(worker, "run_here", lambda: 1 // 0)
     worker.alive = False
     run.add(job())
@@ -482,7 +482,7 @@ def test_whatever_the_end_raises_is_told_to_the_adopter_alone(run, worker, error
 
 
 def test_at_the_end_no_detector_is_waited_for(run, worker, monkeypatch):
-    """Each report that has no line yet is hurried."""
+    """Every report that has no line yet is hurried."""
     hurried = []
     monkeypatch.setattr(Nothing, "hurry", lambda _: hurried.append("told"))
     worker.alive = False
@@ -494,7 +494,7 @@ def test_at_the_end_no_detector_is_waited_for(run, worker, monkeypatch):
 
 
 def test_the_end_waits_for_the_lines_of_all_reports_for_a_quarter_of_a_second(run, worker, monkeypatch):
-    """In pauses of 2 ms, however the clock runs, all reports together; threads that are busy get what is left."""
+    """It pauses for 2 ms at a time, whatever the clock does; busy threads get the rest of that time."""
     waited, idle = [], []
 
     class Never(threading.Event):
