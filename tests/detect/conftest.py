@@ -1,4 +1,4 @@
-"""A stand-in for NVIDIA's driver, which the real nvidia-ml-py talks to, and a made-up /sys with AMD's GPUs."""
+"""A stand-in for NVIDIA's driver, which the real nvidia-ml-py calls, and a made-up /sys with AMD's GPUs."""
 
 from __future__ import annotations
 
@@ -16,25 +16,25 @@ LIBRARY = "libnvidia-ml.so.1"
 
 
 class StandIn:
-    """The driver of this process, until the test ends."""
+    """The driver of this process until the test ends."""
 
     def __init__(self, library, calls, monkeypatch):
         self._library, self._calls, self._monkeypatch = library, calls, monkeypatch
 
     def has(self, *devices, **settings):
-        """Describe the machine: a line for each device, and the settings that the C file's head explains."""
+        """Describe the machine: one line for each device, and the settings that the head of the C file explains."""
         self._monkeypatch.setenv("STAND_IN_DEVICES", "\n".join(devices))
         for name, value in settings.items():
             self._monkeypatch.setenv(f"STAND_IN_{name.upper()}", value)
 
     @property
     def initialised(self):
-        """How many times it was initialised and not shut down again."""
+        """The number of initialisations that were not shut down again."""
         return self._library.stand_in_initialised()
 
     @property
     def calls(self):
-        """The names of the functions called, in order."""
+        """The names of the called functions, in order."""
         return self._calls.read_text().split()
 
 
@@ -51,21 +51,21 @@ class Sysfs:
         path.write_text(f"{text}\n")
 
     def node(self, number, banks=(), **properties):
-        """Write a node of the compute driver, with the heap type and the bytes of each memory bank."""
+        """Write a node of the compute driver with the heap type and the bytes of each memory bank."""
         directory = f"class/kfd/kfd/topology/nodes/{number}"
         self.write(f"{directory}/properties", "\n".join(f"{name} {value}" for name, value in properties.items()))
         for index, (heap, size) in enumerate(banks):
             self.write(f"{directory}/mem_banks/{index}/properties", f"heap_type {heap}\nsize_in_bytes {size}\nflags 0")
 
     def adapter(self, minor, **files):
-        """Write the files of a display adapter, by the number of its render node."""
+        """Write the files of a display adapter, which is known by the number of its render node."""
         for name, text in files.items():
             self.write(f"class/drm/renderD{minor}/device/{name}", text)
 
 
 @pytest.fixture(scope="session")
 def nvml_directory(tmp_path_factory):
-    """The directory of the compiled stand-in, for LD_LIBRARY_PATH."""
+    """The directory of the compiled stand-in, as LD_LIBRARY_PATH has it."""
     if not shutil.which("cc"):
         pytest.skip("there is no C compiler")
     directory = tmp_path_factory.mktemp("nvml")
@@ -76,7 +76,7 @@ def nvml_directory(tmp_path_factory):
 
 @pytest.fixture
 def nvml(nvml_directory, tmp_path, monkeypatch):
-    """The stand-in in this process, where the loader finds it by its name; no driver until it is told to be one."""
+    """The stand-in in this process, where the loader finds it by its name; there is no driver until the test describes one."""
     import pynvml
 
     library = ctypes.CDLL(str(nvml_directory / LIBRARY))

@@ -1,4 +1,4 @@
-"""AMD's GPUs on a made-up /sys, as the compute driver writes it."""
+"""AMD's GPUs are found on a made-up /sys, as the compute driver writes it."""
 
 import pytest
 
@@ -13,7 +13,7 @@ NONE_VISIBLE = {"gpu_count": 0, "gpu_type": None, "gpu_memory_per_device": None}
 
 @pytest.fixture
 def server(sysfs):
-    """A machine with two processors and eight MI300X, of which each has a UUID and 1 GiB more than the one before."""
+    """A machine with two processors and eight MI300X; each has a UUID and 1 GiB more than the one before."""
     sysfs.node(0, **CPU)
     sysfs.node(1, **CPU)
     for index in range(8):
@@ -25,7 +25,7 @@ def server(sysfs):
 
 
 def described(count, index):
-    """Return the facts of so many of the server's GPUs, of which that is the first."""
+    """Return the facts of that many GPUs of the server, beginning with the one that is named."""
     return {
         "gpu_count": count,
         "gpu_type": f"AMD Instinct MI300X {index}",
@@ -50,7 +50,7 @@ def described(count, index):
     ],
 )
 def test_rocms_variables_select_and_order(server, find, environ, count, first):
-    """The runtime's variable first, then HIP's among what is left; CUDA's where HIP's is empty or not set."""
+    """The runtime's variable comes first, HIP's selects from the rest, and CUDA's counts where HIP's is empty or unset."""
     assert find(**environ) == (described(count, first), None)
 
 
@@ -58,7 +58,7 @@ def test_rocms_variables_select_and_order(server, find, environ, count, first):
     "environ", [{"ROCR_VISIBLE_DEVICES": ""}, {"HIP_VISIBLE_DEVICES": "-1"}, {"CUDA_VISIBLE_DEVICES": "8"}]
 )
 def test_a_driver_without_a_visible_gpu_is_a_count_of_0(server, find, environ):
-    """No name and no memory then."""
+    """There is no name and no memory then."""
     assert find(**environ) == (NONE_VISIBLE, None)
 
 
@@ -75,7 +75,7 @@ def test_nodes_are_in_the_order_of_their_numbers(sysfs, find):
     [(110000, "gfx1100"), (90402, "gfx942"), (90010, "gfx90a"), (100306, "gfx1036"), (120001, "gfx1201"), (0, None)],
 )
 def test_a_card_that_does_not_hold_its_products_name_is_named_by_architecture(sysfs, find, version, name):
-    """As LLVM and ROCm write it."""
+    """The architecture is written as LLVM and ROCm write it."""
     sysfs.node(1, [(1, 24 * GIB)], **{**RX7900, "gfx_target_version": version}, drm_render_minor=128)
     sysfs.adapter(128, product_name="")
 
@@ -95,7 +95,7 @@ def test_a_card_that_does_not_hold_its_products_name_is_named_by_architecture(sy
     ],
 )
 def test_memory_is_the_compute_drivers_else_the_display_drivers(sysfs, find, banks, total, memory):
-    """A partition's banks are its own, while the display driver knows the whole card; system memory doesn't count."""
+    """A partition has banks of its own, and the display driver knows the whole card; system memory does not count."""
     sysfs.node(1, banks, **RX7900, drm_render_minor=128)
     if total is not None:
         sysfs.adapter(128, mem_info_vram_total=total)
@@ -104,7 +104,7 @@ def test_memory_is_the_compute_drivers_else_the_display_drivers(sysfs, find, ban
 
 
 def test_an_adapter_for_displays_alone_does_not_count(sysfs, find):
-    """It stands among the display adapters, and has no node with SIMD units."""
+    """It is among the display adapters and has no node with SIMD units."""
     sysfs.node(0, **CPU)
     sysfs.adapter(128, vendor="0x1002", mem_info_vram_total=str(GIB // 2), product_name="Raphael")
 
@@ -113,14 +113,14 @@ def test_an_adapter_for_displays_alone_does_not_count(sysfs, find):
 
 @pytest.mark.parametrize("name", ["class/drm/renderD128/device/vendor", "class/kfd/kfd/topology/nodes", "class/x"])
 def test_without_the_compute_driver_there_is_no_gpu(sysfs, find, name):
-    """Nothing is said, as where there is no driver at all."""
+    """Nothing is reported, as where there is no driver at all."""
     sysfs.write(name, "0x1002")
 
     assert find() == ({}, None)
 
 
 def deny(monkeypatch, *directories, error=PermissionError):
-    """Have the properties of these nodes refused at reading, as root too meets it."""
+    """Have each read of these nodes' properties fail, for root too."""
 
     def refuse(path, *arguments, **options):
         if path.endswith(tuple(f"/nodes/{number}/properties" for number in directories)):
@@ -131,7 +131,7 @@ def deny(monkeypatch, *directories, error=PermissionError):
 
 
 def test_gpus_that_a_cgroup_denies_do_not_count(server, find, monkeypatch):
-    """ROCm numbers the others from 0."""
+    """ROCm numbers the other GPUs from 0."""
     deny(monkeypatch, 2, 3, 5)
 
     assert find() == (described(5, 2), None)
@@ -139,7 +139,7 @@ def test_gpus_that_a_cgroup_denies_do_not_count(server, find, monkeypatch):
 
 
 def test_where_every_gpu_is_denied_none_is_visible(sysfs, find, monkeypatch):
-    """There is a driver, and no device for this process."""
+    """There is a driver, and this process has no device."""
     sysfs.node(0, **CPU)
     sysfs.node(1, **RX7900)
     deny(monkeypatch, 1)
@@ -149,7 +149,7 @@ def test_where_every_gpu_is_denied_none_is_visible(sysfs, find, monkeypatch):
 
 @pytest.mark.parametrize("error", [OSError, TimeoutError])
 def test_a_compute_driver_that_answers_with_an_error_is_an_error(server, find, monkeypatch, error):
-    """Nothing is known then."""
+    """No fact is known then."""
     deny(monkeypatch, 2, error=error)
     facts, raised = find()
 
@@ -157,14 +157,14 @@ def test_a_compute_driver_that_answers_with_an_error_is_an_error(server, find, m
 
 
 def test_a_node_that_goes_away_is_an_error(server, find, monkeypatch):
-    """What was read before can't be trusted either."""
+    """The facts that were read before can't be trusted either."""
     deny(monkeypatch, 9, error=FileNotFoundError)
 
     assert type(find()[1]) is FileNotFoundError
 
 
 def test_what_is_no_number_is_passed_over(sysfs, find):
-    """Properties and nodes of a later kernel may be anything."""
+    """A later kernel may write any properties and nodes."""
     sysfs.node(1, [(1, GIB)], **RX7900, name="navi31", future="1 2", mask="0xff")
     sysfs.write("class/kfd/kfd/topology/nodes/future/properties", "simd_count 4")
 

@@ -1,4 +1,4 @@
-"""The cloud provider, by what the firmware says of its maker."""
+"""The firmware names its maker, and so the cloud provider."""
 
 import socket
 
@@ -24,7 +24,7 @@ from otel_usage.detect import cloud
     ],
 )
 def test_the_provider_is_one_of_six_words(tmp_path, files, environ, provider):
-    """The firmware's own words, serial numbers among them, go no further."""
+    """The firmware's own words, which may hold serial numbers, go no further."""
     for name, text in files.items():
         (tmp_path / name).write_text(text)
 
@@ -32,7 +32,7 @@ def test_the_provider_is_one_of_six_words(tmp_path, files, environ, provider):
 
 
 def test_a_file_that_can_not_be_read_says_nothing(tmp_path):
-    """A directory in place of a file, bytes that are no text: the next one is asked."""
+    """After a directory, or bytes that are no text, the next file is read."""
     (tmp_path / "product_version").mkdir()
     (tmp_path / "bios_vendor").write_bytes(b"\xff\xfe\x00")
     (tmp_path / "sys_vendor").write_text("Google")
@@ -41,7 +41,7 @@ def test_a_file_that_can_not_be_read_says_nothing(tmp_path):
 
 
 def test_the_network_is_never_asked(monkeypatch):
-    """No metadata server, no name look-up."""
+    """Neither a metadata server nor a name look-up is used."""
     for call in ("socket", "getaddrinfo", "gethostbyname", "create_connection"):
         monkeypatch.setattr(socket, call, lambda *_, **__: pytest.fail("the network was asked"))
 

@@ -1,4 +1,4 @@
-"""The devices that CUDA would enumerate, on machines with and without MIG."""
+"""The detector finds the devices that CUDA would enumerate, with MIG and without."""
 
 import pynvml
 import pytest
@@ -21,7 +21,7 @@ R550 = {"driver": "550.163.01"}
 
 
 def described(count, device=None):
-    """Return the facts of so many devices, of which that line is the first."""
+    """Return the facts of that many devices, beginning with the one of that line."""
     name, memory = (device.split("|")[1], int(device.split("|")[2])) if device else (None, None)
     return {"gpu_count": count, "gpu_type": name, "gpu_memory_per_device": memory}
 
@@ -49,7 +49,7 @@ def described(count, device=None):
     ],
 )
 def test_cuda_visible_devices_selects_and_orders(nvml, find, value, count, first):
-    """Name and memory are those of the first that is named."""
+    """Name and memory are those of the first device that is named."""
     nvml.has(*MACHINE)
 
     assert find(CUDA_VISIBLE_DEVICES=value) == (described(count, first), None)
@@ -72,7 +72,7 @@ def test_cuda_visible_devices_selects_and_orders(nvml, find, value, count, first
     ],
 )
 def test_a_partitioned_gpu_counts_as_its_instances(nvml, find, devices, value, facts):
-    """One device for each GPU instance, whatever compute instances it has; one without instances is of no use."""
+    """Each GPU instance is one device, whatever compute instances it has; a GPU without instances counts for none."""
     nvml.has(*devices)
     environ = {} if value is None else {"CUDA_VISIBLE_DEVICES": value}
 
@@ -96,7 +96,7 @@ def test_a_partitioned_gpu_counts_as_its_instances(nvml, find, devices, value, f
     ],
 )
 def test_instances_may_be_named_in_both_forms(nvml, find, value, count, first):
-    """By their own UUID or by their GPU's and two numbers; at most one of each GPU instance counts."""
+    """The name is a UUID, or the GPU's UUID with two numbers; each GPU instance counts once."""
     nvml.has(A100, ONE_G, TWO_G, SHARED, H100)
 
     assert find(CUDA_VISIBLE_DEVICES=value) == (described(count, first), None)
@@ -114,14 +114,14 @@ def test_instances_may_be_named_in_both_forms(nvml, find, value, count, first):
     ],
 )  # fmt: skip
 def test_drivers_before_r570_enumerate_one_instance_alone(nvml, find, devices, environ, first):
-    """Neither a second instance nor a whole GPU stands beside it."""
+    """Neither a second instance nor a whole GPU counts beside it."""
     nvml.has(*devices, **R550)
 
     assert find(**environ) == (described(1, first), None)
 
 
 def test_a_driver_whose_version_is_no_number_is_an_error(nvml, find):
-    """Whatever goes wrong, NVML is shut down."""
+    """NVML is shut down in any case."""
     nvml.has(A100, ONE_G, driver="unknown")
     facts, error = find()
 
@@ -130,7 +130,7 @@ def test_a_driver_whose_version_is_no_number_is_an_error(nvml, find):
 
 @pytest.mark.parametrize("code", [pynvml.NVML_ERROR_NOT_FOUND, pynvml.NVML_ERROR_NO_PERMISSION])
 def test_instances_that_are_not_this_processs_do_not_count(nvml, find, code):
-    """A container sees those that it was given; without any there is no device."""
+    """A container sees the instances that it was given; without any it has no device."""
     nvml.has(A100, ONE_G, fail=f"nvmlDeviceGetMigDeviceHandleByIndex={code}")
 
     assert find() == (described(0), None)
@@ -156,7 +156,7 @@ def test_a_driver_that_knows_no_mig_has_whole_gpus(nvml, find):
     ],
 )
 def test_gpus_that_a_cgroup_denies_do_not_count(nvml, find, value, count, first):
-    """NVML counts them all the same; CUDA numbers the others from 0, and so do schedulers."""
+    """NVML counts them too, while CUDA and schedulers number the others from 0."""
     nvml.has(DENIED.format(0), DENIED.format(1), T4, V100)
     environ = {} if value is None else {"CUDA_VISIBLE_DEVICES": value}
 
@@ -164,14 +164,14 @@ def test_gpus_that_a_cgroup_denies_do_not_count(nvml, find, value, count, first)
 
 
 def test_where_every_gpu_is_denied_none_is_visible(nvml, find):
-    """There is a driver, and no device for this process."""
+    """There is a driver, and this process has no device."""
     nvml.has(DENIED.format(0), DENIED.format(1))
 
     assert find() == (described(0), None)
 
 
 def test_a_gpu_denied_among_partitioned_ones_does_not_count(nvml, find):
-    """The others count as ever."""
+    """The others count."""
     nvml.has(A100, ONE_G, DENIED.format(0), H100)
 
     assert find() == (described(2, ONE_G), None)

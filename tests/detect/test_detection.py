@@ -1,4 +1,4 @@
-"""All detectors under one deadline, each on its own."""
+"""All detectors share one deadline, and each can fail alone."""
 
 import threading
 import time
@@ -8,7 +8,7 @@ from otel_usage.system.shutdown import Shutdown
 
 
 def quick():
-    """Find two facts, of which one is not known."""
+    """Find two facts, one of which is unknown."""
     yield "num_cpu", 2
     yield "cpu_type", None
 
@@ -20,19 +20,19 @@ def failing():
 
 
 def test_what_the_detectors_found_is_put_together():
-    """Facts that are not known are left out, and nobody is named where all answered."""
+    """Unknown facts are left out, and where all detectors answer, none is named."""
     detection = Detection({"host": quick, "cloud": lambda: iter([("provider", "GCP")])})
 
     assert detection.facts() == {"num_cpu": 2, "provider": "GCP"}
 
 
 def test_a_detector_that_fails_costs_its_own_facts_only():
-    """What it found before counts, and it is named."""
+    """The facts that it found before count, and the detector is named."""
     assert Detection({"host": quick, "gpu": failing}).facts() == {"num_cpu": 2, "gpu_count": 1, "detect_failed": "gpu"}
 
 
 def test_no_gpu_is_asked_where_the_app_says_all_of_them():
-    """It may fork meanwhile; where it leaves one open, they are."""
+    """The host may fork while a driver is asked; where the app leaves one GPU fact open, the detector runs."""
     detectors = {"host": quick, "gpu": failing}
 
     found = [Detection(detectors, known).facts() for known in (OF_GPUS, OF_GPUS - {"rocm_runtime"})]
@@ -41,7 +41,7 @@ def test_no_gpu_is_asked_where_the_app_says_all_of_them():
 
 
 def test_a_detector_that_hangs_is_abandoned_at_the_deadline():
-    """The others' facts count, all under one deadline, and those that did not answer are named in order."""
+    """The facts of the others count, all within one deadline; the detectors that did not answer are named in order."""
     release = threading.Event()
 
     def hanging():
@@ -59,7 +59,7 @@ def test_a_detector_that_hangs_is_abandoned_at_the_deadline():
 
 
 def test_a_hurried_detection_does_without_what_is_not_found_yet():
-    """At exit nobody waits, and who had no time to answer did not fail."""
+    """Nobody waits at exit, and a detector that had no time to answer did not fail."""
     release = threading.Event()
 
     def hanging():
@@ -75,7 +75,7 @@ def test_a_hurried_detection_does_without_what_is_not_found_yet():
 
 
 def test_a_detector_that_the_end_of_the_process_cuts_short_did_not_fail(monkeypatch):
-    """Neither one that has begun, nor one that can't import any more, nor one that can't begin any more."""
+    """This holds for one that has begun and for one that can't begin any more."""
 
     def ending():
         yield "num_cpu", 2
@@ -101,7 +101,7 @@ def test_a_detector_that_the_end_of_the_process_cuts_short_did_not_fail(monkeypa
 
 
 def test_a_detector_whose_thread_can_not_be_started_counts_as_failed(monkeypatch):
-    """A thread limit costs facts, never the report."""
+    """A thread limit costs facts and never the report."""
 
     def fail(*_):
         raise RuntimeError

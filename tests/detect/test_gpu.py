@@ -1,4 +1,4 @@
-"""The GPU detector: torch's runtime, then NVIDIA's driver, then AMD's."""
+"""The GPU detector asks torch for its runtime, then NVIDIA's driver, then AMD's."""
 
 import importlib.util
 import sys
@@ -13,7 +13,7 @@ NAVI = {"simd_count": 192, "gfx_target_version": 110000}
 
 
 def torch(**version):
-    """Return a module such as torch is, with what its `version` says."""
+    """Return a module like torch, with the given `version`."""
     module = types.ModuleType("torch")
     module.version = types.ModuleType("torch.version")
     vars(module.version).update(version)
@@ -21,7 +21,7 @@ def torch(**version):
 
 
 class Word(str):
-    """A string that is none."""
+    """A subclass of str."""
 
     __slots__ = ()
 
@@ -44,14 +44,14 @@ class Word(str):
     ],
 )
 def test_the_runtime_is_what_an_imported_torch_says(monkeypatch, module, facts):
-    """Plain strings only; a module that is half initialised, or no module, says nothing."""
+    """Only plain strings count; a half-initialised module, or an object that is no module, says nothing."""
     monkeypatch.setitem(sys.modules, "torch", module)
 
     assert dict(gpu.runtimes()) == facts
 
 
 def test_without_torch_there_is_no_runtime(monkeypatch):
-    """It isn't imported to ask it."""
+    """No torch is imported for it."""
     monkeypatch.delitem(sys.modules, "torch", raising=False)
     monkeypatch.setattr(sys, "meta_path", [])
 
@@ -60,7 +60,7 @@ def test_without_torch_there_is_no_runtime(monkeypatch):
 
 
 def test_a_lazy_torch_stays_unloaded(monkeypatch, tmp_path):
-    """A module that loads itself when it is looked at is not looked at."""
+    """Some modules load themselves when an attribute is read; none is read."""
     (tmp_path / "torch.py").write_text("raise RuntimeError('torch was loaded')\n")
     spec = importlib.util.spec_from_file_location("torch", tmp_path / "torch.py")
     spec.loader = importlib.util.LazyLoader(spec.loader)
@@ -72,7 +72,7 @@ def test_a_lazy_torch_stays_unloaded(monkeypatch, tmp_path):
 
 
 def test_a_torch_that_imports_at_a_look_is_not_made_to(monkeypatch):
-    """Its own `__getattr__`, which torch has, isn't called."""
+    """The `__getattr__` of torch itself is not called."""
     module = types.ModuleType("torch")
     module.__getattr__ = lambda name: pytest.fail(f"{name} was asked for")
     monkeypatch.setitem(sys.modules, "torch", module)
@@ -90,7 +90,7 @@ def test_the_runtime_is_known_before_any_driver_is_asked(monkeypatch, nvml, find
 
 
 def test_with_nvidias_driver_amds_is_not_asked(nvml, sysfs, find):
-    """The built-in adapter of a workstation is not what it computes with."""
+    """A workstation does not compute on its built-in AMD adapter."""
     nvml.has(L4)
     sysfs.node(1, **NAVI)
 
@@ -98,19 +98,19 @@ def test_with_nvidias_driver_amds_is_not_asked(nvml, sysfs, find):
 
 
 def test_without_nvidias_driver_amds_is_asked(nvml, sysfs, find):
-    """A library of NVIDIA's without its kernel driver is none."""
+    """NVIDIA's library without its kernel driver does not count as a driver."""
     sysfs.node(1, [(1, 2**34)], **NAVI)
 
     assert find() == ({"gpu_count": 1, "gpu_type": "gfx1100", "gpu_memory_per_device": 2**34}, None)
 
 
 def test_without_any_driver_nothing_is_known(nvml, find):
-    """No driver is no fault."""
+    """A missing driver is no failure."""
     assert find() == ({}, None)
 
 
 def test_the_process_environment_is_the_default(monkeypatch, nvml):
-    """CUDA reads it too."""
+    """CUDA reads it as well."""
     nvml.has(L4, L4, L4)
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "2,0")
 
@@ -118,7 +118,7 @@ def test_the_process_environment_is_the_default(monkeypatch, nvml):
 
 
 def test_importing_the_detector_imports_nothing_heavy(run_python):
-    """What it needs is loaded once it is known to be needed."""
+    """Each import waits until it is known to be needed."""
     done = run_python("""
         import sys
         before = set(sys.modules)

@@ -1,4 +1,4 @@
-"""The processor, memory, architecture and operating system."""
+"""The host detector finds the processor, memory, architecture and operating system."""
 
 import os
 import platform as standard
@@ -36,7 +36,7 @@ ARM = "processor\t: 0\nBogoMIPS\t: 243.75\nCPU implementer\t: 0x41\nCPU part\t: 
     ],
 )
 def test_the_first_processor_is_read_as_the_kernel_has_it(tmp_path, cpuinfo, facts):
-    """A stepping of 0 is one; an unknown part is empty; what is not there, or not in the first 64 KiB, is left out."""
+    """A stepping of 0 counts and an unknown part is empty; a missing part is left out, as is one after the first 64 KiB."""
     (tmp_path / "cpuinfo").write_text(cpuinfo)
 
     assert dict(host.processor(str(tmp_path / "cpuinfo"))) == facts
@@ -44,14 +44,14 @@ def test_the_first_processor_is_read_as_the_kernel_has_it(tmp_path, cpuinfo, fac
 
 @pytest.mark.parametrize("make", [lambda p: None, lambda p: p.mkdir(), lambda p: p.write_bytes(b"\xff\xfe: \x80\n")])
 def test_a_system_without_readable_cpuinfo_has_no_processor(tmp_path, make):
-    """Missing, a directory, no text: no facts and no error."""
+    """The file may be missing, a directory or no text: there are no facts and no error."""
     make(tmp_path / "cpuinfo")
 
     assert dict(host.processor(str(tmp_path / "cpuinfo"))) == {}
 
 
 def test_this_machine_is_what_the_standard_library_and_psutil_say():
-    """Count, architecture, platform and memory, by their own sources."""
+    """The standard library gives the count, architecture and platform, and psutil the memory."""
     found = dict(host.detect())
 
     assert {key: found[key] for key in ("num_cpu", "architecture", "platform", "total_memory")} == {
@@ -64,7 +64,7 @@ def test_this_machine_is_what_the_standard_library_and_psutil_say():
 
 @pytest.mark.parametrize("release", ["5.15.0 custom", "5.15.0/x", "5.15.0--x", "5.15.0-unknown", "5.15.0(x)"])
 def test_a_kernel_whose_name_would_be_changed_is_left_to_the_standard_library(monkeypatch, release):
-    """Where the answer is not plainly the same, the standard library gives it."""
+    """The standard library answers wherever a short cut could answer differently."""
     system = os.uname()
     monkeypatch.setattr(host.os, "uname", lambda: os.uname_result((system[0], system[1], release, system[3], system[4])))
     monkeypatch.setattr(standard, "platform", lambda: "asked")
@@ -74,7 +74,7 @@ def test_a_kernel_whose_name_would_be_changed_is_left_to_the_standard_library(mo
 
 @pytest.mark.parametrize("answer", ["", "musl", ValueError, OSError])
 def test_another_c_library_is_left_to_the_standard_library(monkeypatch, answer):
-    """Where the C library does not name itself, the standard library is asked."""
+    """The standard library answers where the C library does not name itself."""
 
     def confstr(_):
         if isinstance(answer, str):
@@ -88,7 +88,7 @@ def test_another_c_library_is_left_to_the_standard_library(monkeypatch, answer):
 
 
 def test_another_system_is_left_to_the_standard_library(monkeypatch):
-    """On macOS and Windows the architecture and the platform are the standard library's."""
+    """On macOS and Windows the standard library gives the architecture and the platform."""
     monkeypatch.setattr(sys, "platform", "win32")
     monkeypatch.delattr(host.os, "uname")
     monkeypatch.setattr(standard, "platform", lambda: "Windows-10-10.0.19045-SP0")
@@ -98,7 +98,7 @@ def test_another_system_is_left_to_the_standard_library(monkeypatch):
 
 
 def test_nothing_is_forked(run_python):
-    """`platform.platform()` would start `uname -p`; nothing here starts anything."""
+    """`platform.platform()` would start `uname -p`; the detector starts no process."""
     done = run_python("""
         import sys
         def hook(event, arguments):

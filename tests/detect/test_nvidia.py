@@ -1,4 +1,4 @@
-"""NVIDIA's driver as the real nvidia-ml-py meets it, in every state that NVML knows."""
+"""The real nvidia-ml-py meets NVIDIA's driver in every state that NVML knows."""
 
 import itertools
 import json
@@ -30,14 +30,14 @@ NONE_VISIBLE = {"gpu_count": 0, "gpu_type": None, "gpu_memory_per_device": None}
 
 @pytest.mark.parametrize("count", [1, 8])
 def test_like_gpus_are_counted_and_the_first_described(nvml, find, count):
-    """Count, product name, and NVML's total of the memory in bytes."""
+    """The facts are the count, the product name and NVML's total of the memory in bytes."""
     nvml.has(*(L4.format(index) for index in range(count)))
 
     assert find() == ({"gpu_count": count, "gpu_type": "NVIDIA L4", "gpu_memory_per_device": 24152899584}, None)
 
 
 def test_a_driver_without_gpus_is_a_count_of_0(nvml, find):
-    """That differs from no driver, of which nothing is said."""
+    """Without a driver there is no count at all."""
     nvml.has()
 
     assert find() == (NONE_VISIBLE, None)
@@ -48,14 +48,14 @@ def test_a_driver_without_gpus_is_a_count_of_0(nvml, find):
     [((H100, T4), "NVIDIA H100 80GB HBM3", 85520809984), ((T4, H100), "Tesla T4", 16106127360)],
 )
 def test_of_unlike_gpus_the_first_is_described(nvml, find, devices, name, memory):
-    """All are counted, the first in NVML's order gives name and memory."""
+    """All of them are counted; the first one in NVML's order gives name and memory."""
     nvml.has(*devices)
 
     assert find() == ({"gpu_count": 2, "gpu_type": name, "gpu_memory_per_device": memory}, None)
 
 
 def test_only_the_first_gpu_is_started_up(nvml, find):
-    """One handle is asked for, and NVML is shut down at the end."""
+    """The detector asks for one handle and shuts NVML down."""
     nvml.has(*(L4.format(index) for index in range(8)))
     find()
 
@@ -67,7 +67,7 @@ def test_only_the_first_gpu_is_started_up(nvml, find):
 
 
 def test_no_gpu_is_started_up_where_none_is_visible(nvml, find):
-    """An empty CUDA_VISIBLE_DEVICES costs a count."""
+    """With an empty CUDA_VISIBLE_DEVICES only the count is asked for."""
     nvml.has(L4.format(0))
     find(CUDA_VISIBLE_DEVICES="")
 
@@ -76,7 +76,7 @@ def test_no_gpu_is_started_up_where_none_is_visible(nvml, find):
 
 @pytest.mark.parametrize(("function", "code"), [pair for pair in itertools.product(KNOWN, CODES) if pair != NO_MEMORY])
 def test_an_error_ends_the_detector_after_what_was_known(nvml, find, function, code):
-    """The exception names NVML's code; only at the start may a code mean that there is no driver."""
+    """The exception names NVML's code; only an error at initialisation may mean that there is no driver."""
     nvml.has(L4.format(0), fail=f"{function}={code}")
     facts, error = find()
     raised = getattr(error, "value", None)
@@ -87,7 +87,7 @@ def test_an_error_ends_the_detector_after_what_was_known(nvml, find, function, c
 
 @pytest.mark.parametrize("function", ["nvmlDeviceGetHandleByIndex_v2", "nvmlDeviceGetMigMode"])
 def test_a_lost_gpu_is_an_error(nvml, find, function):
-    """Nothing is known then, and NVML is shut down."""
+    """No fact is known then, and NVML is shut down."""
     nvml.has(L4.format(0), fail=f"{function}={pynvml.NVML_ERROR_GPU_IS_LOST}")
     facts, error = find()
 
@@ -95,14 +95,14 @@ def test_a_lost_gpu_is_an_error(nvml, find, function):
 
 
 def test_a_gpu_that_shares_the_processors_memory_has_none_of_its_own(nvml, find):
-    """NVML calls that not supported; it is no error."""
+    """NVML answers "not supported", which is no failure."""
     nvml.has(GB10, fail="{}={}".format(*NO_MEMORY))
 
     assert find() == ({"gpu_count": 1, "gpu_type": "NVIDIA GB10", "gpu_memory_per_device": None}, None)
 
 
 def test_a_host_that_uses_nvml_itself_goes_on(nvml, find):
-    """NVML counts who initialised it; ours is undone and no more."""
+    """NVML counts its initialisations; the detector undoes only its own."""
     nvml.has(L4.format(0))
     pynvml.nvmlInit()
     find()
@@ -113,7 +113,7 @@ def test_a_host_that_uses_nvml_itself_goes_on(nvml, find):
 
 
 def test_a_detector_that_is_given_up_shuts_nvml_down(nvml):
-    """Closing the generator is enough."""
+    """The closing of the generator does it."""
     from otel_usage.detect.gpu import detect
 
     nvml.has(L4.format(0))
@@ -143,7 +143,7 @@ for pair in detect():
     ],
 )
 def test_a_call_that_hangs_costs_what_was_not_known_before(nvml_directory, tmp_path, function, known):
-    """The facts are there before the call is made."""
+    """The facts are yielded before the call is made."""
     calls = tmp_path / "calls"
     stand_in = {"STAND_IN_DEVICES": L4.format(0), "STAND_IN_HANG": function, "STAND_IN_CALLS": str(calls)}
     child = subprocess.Popen(
@@ -172,7 +172,7 @@ def test_a_call_that_hangs_costs_what_was_not_known_before(nvml_directory, tmp_p
     ],
 )
 def test_nothing_is_printed(run_python, nvml_directory, tmp_path, stand_in, outcome):
-    """A whole process around the detector says nothing, whatever the driver answers."""
+    """A process that runs the detector prints nothing, whatever the driver answers."""
     done = run_python(
         f"""
         import pathlib
@@ -211,14 +211,14 @@ def test_without_a_library_pynvml_is_not_imported(run_python):
 
 @pytest.mark.parametrize("content", [b"", b"no library at all\n" * 100])
 def test_a_file_that_is_no_library_is_no_driver(run_python, tmp_path, content):
-    """The loader refuses it, and pynvml is not imported to refuse it again."""
+    """The loader refuses it, and pynvml is not imported to try again."""
     (tmp_path / "libnvidia-ml.so.1").write_bytes(content)
 
     assert run_python(IMPORTED, LD_LIBRARY_PATH=str(tmp_path)).stdout == "{} []\n"
 
 
 def test_a_library_that_is_not_nvml_is_an_error(run_python, nvml_directory, tmp_path):
-    """It stands where the driver's does, and answers nothing."""
+    """It lies where the driver's library does and has none of its functions."""
     options = ["-shared", "-Wl,-soname,libnvidia-ml.so.1", "-x", "c", os.devnull]
     subprocess.run(["cc", *options, "-o", tmp_path / "libnvidia-ml.so.1"], check=True)
 
@@ -226,7 +226,7 @@ def test_a_library_that_is_not_nvml_is_an_error(run_python, nvml_directory, tmp_
 
 
 def test_torch_is_not_imported_where_there_is_a_driver(run_python, nvml_directory, tmp_path):
-    """One that could be imported stays where it is."""
+    """A torch that could be imported stays unloaded."""
     (tmp_path / "torch.py").write_text("raise SystemExit('torch was imported')\n")
     done = run_python(IMPORTED, LD_LIBRARY_PATH=str(nvml_directory), STAND_IN_DEVICES=T4, PYTHONPATH=str(tmp_path))
 
@@ -246,7 +246,7 @@ def test_torch_is_not_imported_where_there_is_a_driver(run_python, nvml_director
     ],
 )  # fmt: skip
 def test_the_library_is_looked_for_where_pynvml_does(monkeypatch, platform, environ, paths):
-    """By its name on Linux, in two places on Windows, nowhere on macOS; none of them loads here."""
+    """Linux has one name, Windows two paths and macOS none; no library loads in this test."""
     tried = []
 
     def refuse(path):

@@ -1,4 +1,4 @@
-"""Which GPUs an environment variable leaves visible, for each vendor's runtime."""
+"""An environment variable selects the visible GPUs, by the rules of each vendor's runtime."""
 
 import pytest
 from hypothesis import given
@@ -49,7 +49,7 @@ ROCM_UUIDS = ["GPU-babababababababa", "GPU-babaabbaabbaabba", "", "GPU-00000000d
     ],
 )
 def test_an_entry_is_read_as_far_as_it_is_a_number(value, indices):
-    """CUDA reads as strtol does, stops at what is no index, and sees nothing where one is named twice."""
+    """CUDA reads a number as strtol does, stops at an entry that is no index, and sees no GPU where one is named twice."""
     found = visible.cuda(value, lambda entry: visible.by_leading_number(entry, 8))
 
     assert found == indices
@@ -74,7 +74,7 @@ def test_an_entry_is_read_as_far_as_it_is_a_number(value, indices):
     ],
 )
 def test_a_uuid_may_be_cut_as_long_as_it_names_one_gpu(value, indices):
-    """An ambiguous or unknown beginning ends the list, as a number does; two beginnings of one UUID name it twice."""
+    """An ambiguous or unknown prefix ends the list; two prefixes of one UUID name it twice."""
     assert visible.cuda(value, lambda entry: visible.by_uuid(entry, UUIDS)) == indices
 
 
@@ -96,7 +96,7 @@ def test_a_uuid_may_be_cut_as_long_as_it_names_one_gpu(value, indices):
     ],
 )
 def test_rocr_ends_at_what_is_named_twice(value, indices):
-    """The runtime below HIP takes blanks and either case; the examples of its source are among these."""
+    """This runtime, which HIP uses, allows blanks and both cases; the examples of its source are among these."""
     assert visible.rocr(value, ROCM_UUIDS) == indices
 
 
@@ -116,13 +116,13 @@ def test_rocr_ends_at_what_is_named_twice(value, indices):
     ],
 )
 def test_hip_takes_plain_numbers_and_counts_each_once(value, indices):
-    """HIP compares an entry with the index as it would write it."""
+    """HIP compares an entry with the index in decimal digits."""
     assert visible.hip(value, ROCM_UUIDS) == indices
 
 
 @given(st.text(alphabet="0123456789+-, GPUabx\t") | st.text())
 def test_whatever_is_set_the_indices_are_those_of_gpus_and_differ(value):
-    """No value raises, names a GPU that is not there or the same GPU twice."""
+    """No value raises, names a missing GPU, or names one GPU twice."""
     lists = (
         visible.cuda(value, lambda entry: visible.by_leading_number(entry, 4)),
         visible.cuda(value, lambda entry: visible.by_uuid(entry, UUIDS)),
