@@ -1,4 +1,4 @@
-"""The hardware as a resource detector in somebody's own pipeline."""
+"""The hardware detector works as a resource detector in somebody else's pipeline."""
 
 import pytest
 from opentelemetry.sdk.resources import Resource
@@ -12,13 +12,13 @@ FOUND = {"num_cpu": 2, "cpu_type": "AMD EPYC", "total_memory": 25276063744, "arc
 
 @pytest.fixture(autouse=True)
 def found(monkeypatch):
-    """A machine that is the same everywhere."""
+    """A machine that is the same in every run."""
     monkeypatch.setattr(detector.Detection, "facts", lambda _: FOUND)
 
 
 @pytest.mark.parametrize("chosen", [None, "otel_usage", "process,otel_usage,*"])
 def test_the_detector_gives_the_hardware_as_coarse_as_it_leaves(monkeypatch, chosen):
-    """Named itself, or asked by declarative configuration; never service.*."""
+    """Its name in the variable or declarative configuration asks for it; it never gives service.*."""
     if chosen:
         monkeypatch.setenv("OTEL_EXPERIMENTAL_RESOURCE_DETECTORS", chosen)
 
@@ -33,7 +33,7 @@ def test_the_detector_gives_the_hardware_as_coarse_as_it_leaves(monkeypatch, cho
     ("name", "value"), [("OTEL_EXPERIMENTAL_RESOURCE_DETECTORS", "*"), ("DO_NOT_TRACK", "1"), ("OTEL_SDK_DISABLED", "true")]
 )
 def test_the_detector_gives_nothing_when_off_or_named_by_a_star_only(monkeypatch, name, value):
-    """Who asks for everything did not ask for this."""
+    """A user who asks for every detector did not ask for this one."""
     monkeypatch.setenv(name, value)
 
     assert HardwareResourceDetector().detect() == Resource({})

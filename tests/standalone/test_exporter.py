@@ -1,4 +1,4 @@
-"""The local file as a span exporter in somebody's own pipeline."""
+"""The local file works as a span exporter in somebody else's pipeline."""
 
 import json
 import os
@@ -40,7 +40,7 @@ def path(home):
 
 
 def ended_span(report, scope="otel_usage", service="myengine"):
-    """Return the report as a span of somebody's pipeline."""
+    """Return the report as a span of another pipeline."""
     attributes = {**report.attributes("resource"), "service.name": service}
     resource = Resource({name: value for name, value in attributes.items() if value is not None})
     provider = TracerProvider(resource=resource, shutdown_on_exit=False)
@@ -53,7 +53,7 @@ def ended_span(report, scope="otel_usage", service="myengine"):
 
 
 def test_the_line_of_a_span_is_the_line_of_its_report(path):
-    """Exactly: every key in order, exact values, nulls for what is absent."""
+    """Every key is in order, every value is exact, and each missing fact is null."""
     report = Report(APP, FACTS)
     result = LocalFileSpanExporter(APP).export([ended_span(report)])
 
@@ -61,7 +61,7 @@ def test_the_line_of_a_span_is_the_line_of_its_report(path):
 
 
 def test_without_an_app_the_line_has_the_built_in_facts(path):
-    """The app is named by the span's service.name; what it declares itself is not known here."""
+    """The span's service.name names the app, whose own declaration is not known here."""
     LocalFileSpanExporter().export([ended_span(Report(APP, FACTS))])
     line = json.loads(path.read_text())
 
@@ -152,7 +152,7 @@ def test_an_app_whose_default_is_local_is_written(path):
 
 
 def test_a_heartbeat_has_its_own_line(path):
-    """The runtime facts of the app, the run's uuid, the time."""
+    """It has the runtime facts of the app, the run's uuid and the time."""
     report = Report(APP, {"uuid": FACTS["uuid"], "log_time": 5, "requests": 7, "uptime": 600}, name=HEARTBEAT)
     LocalFileSpanExporter(APP).export([ended_span(report)])
 
@@ -161,7 +161,7 @@ def test_a_heartbeat_has_its_own_line(path):
 
 @pytest.mark.parametrize("exporter", [LocalFileSpanExporter(), LocalFileSpanExporter("vllm")])
 def test_spans_that_are_not_its_own_are_left_alone(home, exporter):
-    """Another scope, another name, another app, no app, a name that is none: nothing is written."""
+    """Another scope, name or app, no app, and an impossible name of one: nothing is written."""
     report = Report(APP, FACTS)
     spans = [ended_span(report, scope="http")]
     if exporter._only is not None:
@@ -171,8 +171,8 @@ def test_spans_that_are_not_its_own_are_left_alone(home, exporter):
     assert (exporter.export(spans), list(home.iterdir())) == (SpanExportResult.SUCCESS, [])
 
 
-def test_consent_is_asked_before_each_write(path, monkeypatch):
-    """Once opted out, nothing more is written; that is no failure."""
+def test_consent_is_asked_for_each_span(path, monkeypatch):
+    """After an opt-out nothing more is written, and the export still succeeds."""
     exporter = LocalFileSpanExporter(APP)
     exporter.export([ended_span(Report(APP, FACTS))])
     monkeypatch.setenv("MYENGINE_DO_NOT_TRACK", "1")
@@ -208,7 +208,7 @@ def test_a_batch_that_is_larger_than_the_file_may_be_rotates_it(path):
 
 
 def test_a_directory_and_a_bound_may_be_given(tmp_path):
-    """By declarative configuration, for instance."""
+    """Declarative configuration passes both."""
     exporter = LocalFileSpanExporter(directory=str(tmp_path / "usage"), max_bytes=1500)
     for _ in range(4):
         exporter.export([ended_span(Report(APP, FACTS))])
@@ -217,7 +217,7 @@ def test_a_directory_and_a_bound_may_be_given(tmp_path):
 
 
 def test_a_file_that_can_not_be_written_is_a_failure_and_nothing_raises(path, capfd):
-    """Under the stock processor too, which prints nothing."""
+    """The stock processor prints nothing either."""
     path.mkdir(parents=True)
     exporter = LocalFileSpanExporter(APP)
     provider = TracerProvider(resource=Resource(Report(APP, FACTS).attributes("resource")), shutdown_on_exit=False)
@@ -230,7 +230,7 @@ def test_a_file_that_can_not_be_written_is_a_failure_and_nothing_raises(path, ca
 
 
 def test_lines_of_one_resource_differ_as_their_spans_do(path):
-    """What is remembered of a line is only what the next has too: 1 and True are equal, and not the same."""
+    """Only an equal part of a line is used again: 1 and True compare equal and are written differently."""
     resource = Resource({"service.name": "myengine", "myengine.config.batch": 8})
     tracer = TracerProvider(resource=resource, shutdown_on_exit=False).get_tracer("otel_usage")
     exporter = LocalFileSpanExporter(APP)

@@ -1,4 +1,4 @@
-"""The consent sampler in somebody's own pipeline."""
+"""The consent sampler works in somebody else's pipeline."""
 
 import pytest
 from opentelemetry import trace
@@ -20,20 +20,20 @@ def nothing_said(monkeypatch):
 
 
 def decision(sampler, name="otel_usage.report", parent=None):
-    """Ask as the SDK does."""
+    """Ask the sampler as the SDK does."""
     return sampler.should_sample(parent, 1, name, None, {"a": 1}, None)
 
 
 @pytest.mark.parametrize(("argument", "dropped"), [("myengine", True), ("vllm", False), (None, False), ("0.5", False)])
 def test_in_somebodys_pipeline_consent_is_that_of_the_app_in_the_argument(environ, argument, dropped):
-    """Without a name of an app, only signals that belong to no app count."""
+    """Without an app only the signals that belong to no app count."""
     environ({**ON, "MYENGINE_DO_NOT_TRACK": "1"})
 
     assert (decision(from_environment(argument)).decision is Decision.DROP) is dropped
 
 
 def test_declarative_configuration_calls_without_an_argument(environ):
-    """Then the argument of the environment counts."""
+    """The sampler then reads its argument from the environment."""
     environ({**ON, "MYENGINE_DO_NOT_TRACK": "1", "OTEL_TRACES_SAMPLER_ARG": "myengine"})
 
     assert decision(from_environment()).decision is Decision.DROP
@@ -95,7 +95,7 @@ def test_why_usage_spans_are_not_sampled_is_said_once_at_debug_level(environ, ca
 
 @pytest.mark.parametrize("sampled", [True, False])
 def test_all_other_spans_are_sampled_as_by_default(environ, sampled):
-    """parentbased_always_on: the parent decides, whatever the consent."""
+    """By parentbased_always_on the parent decides, whatever the consent."""
     environ({"DO_NOT_TRACK": "1"})
     flags = trace.TraceFlags(trace.TraceFlags.SAMPLED if sampled else 0)
     parent = trace.set_span_in_context(trace.NonRecordingSpan(trace.SpanContext(1, 1, is_remote=True, trace_flags=flags)), Context())
@@ -106,7 +106,7 @@ def test_all_other_spans_are_sampled_as_by_default(environ, sampled):
 
 
 def test_the_sdk_takes_it_as_a_sampler(environ):
-    """A real provider starts no span of ours when off, and every other."""
+    """When off, a real provider starts none of our spans and every other span."""
     environ({"DO_NOT_TRACK": "1"})
     tracer = TracerProvider(sampler=from_environment("myengine"), shutdown_on_exit=False).get_tracer("otel_usage")
     recording = [tracer.start_span(name, context=Context()).is_recording() for name in ("otel_usage.report", "other")]
