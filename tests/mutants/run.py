@@ -8,6 +8,7 @@ that a listed change is no mutant of the module.
 
 from __future__ import annotations
 
+import ast
 import json
 import os
 import random
@@ -99,12 +100,13 @@ class Reach:
         """Return the tests for a mutant of that line in the order in which they run, the quickest of each group first.
 
         A line that runs when its module is imported, or in child processes alone, is reached by all tests of the module.
+        The coverage of such a line names only the test that imports the module first.
         """
         of_module = self.lines.get(module, {})
         folder = str(Path("tests", *Path(module).parts[1:-1]))
         own = f"{folder}/test_{Path(module).stem}.py::"
         reached = set(of_module.get(str(line), ()))
-        if not reached:
+        if not reached or not is_in_function(module, line):
             reached = {test for tests in of_module.values() for test in tests}
             reached |= {test for test in self.quick if test.startswith((own, OTHER_SYSTEMS))}
         first = {test for test in reached if test.startswith((own, OTHER_SYSTEMS))}
@@ -124,6 +126,12 @@ class Reach:
     def limit(self, tests: list[str]) -> float:
         """Return the seconds after which these tests count as hung."""
         return LIMIT + 5 * sum(self.seconds[test] for test in tests)
+
+
+def is_in_function(module: str, line: int) -> bool:
+    """Return whether a line runs when a function is called; all others run when the module is imported."""
+    functions = (node for node in ast.walk(ast.parse((REPOSITORY / module).read_bytes())) if isinstance(node, ast.FunctionDef))
+    return any(function.body[0].lineno <= line <= (function.end_lineno or 0) for function in functions)
 
 
 def ask(worker: subprocess.Popen[str], mutant: Mutant | None, tests: list[str], limit: float, module: str) -> str:
