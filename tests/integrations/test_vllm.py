@@ -1,4 +1,4 @@
-"""vLLM's facts are those of its own reporter, and nothing that a private model or plugin is called leaves."""
+"""vLLM's facts are those of its own reporter, and no name of a private model or plugin leaves."""
 
 from __future__ import annotations
 
@@ -56,19 +56,19 @@ HEAVY = ("vllm", "opentelemetry", "typing", "enum", "dataclasses", "re", "json")
 
 
 def coarse(facts: Mapping[str, object], place: str = "resource") -> tuple[dict[str, Scalar], list[str]]:
-    """Return what of these facts may leave, and what was wrong with the rest."""
+    """Return which of these facts may leave, and what is wrong with the others."""
     admitted, problems = admit(APP, facts)
     attributes, wrong = admit_attributes(APP, Report(APP, admitted).attributes(place), place)
     return attributes, problems + wrong
 
 
 def leaves(name: str, key: str, value: object) -> Scalar | None:
-    """Return the attribute of that name that leaves for one fact."""
+    """Return the value of that attribute which leaves for one fact."""
     return coarse({key: value})[0].get(name)
 
 
 def test_the_keys_of_a_report_are_those_that_vllm_writes_in_its_order() -> None:
-    """The server takes the line of vLLM's own reporter: 45 keys, and whoever reads it may count on the order."""
+    """The server of vLLM takes the line of vLLM's own reporter: 45 keys, whose order a reader may rely on."""
     keys = APP.report_keys
 
     assert keys == tuple(GIVEN)
@@ -82,7 +82,7 @@ def test_a_heartbeat_has_the_two_keys_that_vllm_writes() -> None:
 
 
 def test_the_app_reports_to_vllm_in_the_form_its_server_takes() -> None:
-    """Its server takes flat JSON, and these six contexts."""
+    """The server takes flat JSON, and these six contexts."""
     said = (APP.name, APP.endpoint, APP.wire, APP.version_key, APP.contexts)
 
     assert said == (
@@ -92,14 +92,14 @@ def test_the_app_reports_to_vllm_in_the_form_its_server_takes() -> None:
 
 
 def test_a_line_of_vllm_is_admitted_whole_and_written_again_byte_for_byte() -> None:
-    """Whoever moves from vLLM's reporter to this one sees no difference in the file."""
+    """A user who moves from vLLM's reporter to this one sees no difference in the file."""
     admitted, problems = admit(APP, GIVEN)
 
     assert (Report(APP, admitted).line, problems) == (LINE, [])
 
 
 def test_the_resource_of_that_line_holds_every_fact_known_under_its_own_name() -> None:
-    """Memory is rounded to GiB, what is not known is absent, and every other value leaves as it is."""
+    """Memory is rounded to GiB, an unknown fact is absent, and every other value leaves as it is."""
     resource = coarse(GIVEN)
 
     assert resource == ({
@@ -144,14 +144,14 @@ def test_the_resource_of_that_line_holds_every_fact_known_under_its_own_name() -
 
 
 def test_the_span_of_that_line_holds_the_context_alone() -> None:
-    """The span says how the run was started; its time is the span's own."""
+    """The context says how the run was started; the time is that of the span."""
     span = coarse(GIVEN, "span")
 
     assert span == ({"otel_usage.context": "LLM_CLASS"}, [])
 
 
 def test_facts_that_the_line_leaves_null_leave_too_once_they_are_known() -> None:
-    """A busy deployment uses what a small test does not; bytes of the cache are rounded to GiB."""
+    """A busy deployment has facts that a small test lacks; the bytes of its cache are rounded to GiB."""
     known = {
         "kv_cache_memory_bytes": 21_000_000_000, "quantization": "compressed-tensors", "kv_connector": "NixlConnector",
         "attention_backend": "FLASHINFER", "spec_decode_method": "eagle3", "num_speculative_tokens": 3,
@@ -181,7 +181,7 @@ def test_facts_that_the_line_leaves_null_leave_too_once_they_are_known() -> None
     ],
 )
 def test_a_private_class_name_never_leaves_not_even_in_parentheses(given: str, leaving: str) -> None:
-    """What a company calls its unreleased model is its own business."""
+    """A company may keep the name of an unreleased model to itself."""
     left = leaves("vllm.model.architecture", "model_architecture", given)
 
     assert left == leaving
@@ -189,7 +189,7 @@ def test_a_private_class_name_never_leaves_not_even_in_parentheses(given: str, l
 
 @pytest.mark.parametrize("key", sorted(CLOSED.keys() - {"model_architecture"}))
 def test_a_name_that_a_plugin_registered_leaves_as_other(key: str) -> None:
-    """Plugins register quantizations, connectors and backends under names of their own."""
+    """Plugins register quantizations, connectors and backends under their own names."""
     left = leaves(f"vllm.config.{key}", key, "AcmeInternal")
 
     assert left == "other"
@@ -197,7 +197,7 @@ def test_a_name_that_a_plugin_registered_leaves_as_other(key: str) -> None:
 
 @pytest.mark.parametrize("key", sorted(CLOSED))
 def test_every_name_that_vllm_publishes_leaves_unchanged(key: str) -> None:
-    """A closed set holds each of its names once, and all of them pass."""
+    """Each closed set holds each of its names once, and admission lets out all of them."""
     name = APP.facts_by_key[key].attributes("vllm")[0].name
 
     left = [leaves(name, key, value) for value in CLOSED[key]]
@@ -206,7 +206,7 @@ def test_every_name_that_vllm_publishes_leaves_unchanged(key: str) -> None:
 
 
 def test_all_strings_of_vllm_are_of_closed_sets() -> None:
-    """No fact of vLLM's is free text or an open pattern, but for the variables' JSON, which is checked by variable."""
+    """No fact is free text or an open pattern; the JSON of the variables is checked variable by variable."""
     closed = {fact.key: fact.values for fact in APP.facts if fact.type is str and fact.key != "env_var_json"}
 
     assert closed == CLOSED
@@ -223,7 +223,7 @@ def test_all_strings_of_vllm_are_of_closed_sets() -> None:
     ],
 )  # fmt: skip
 def test_a_number_that_no_configuration_has_does_not_leave(key: str, value: float) -> None:
-    """It could hold an id; it is counted, and the file's line has it."""
+    """It could hold an id: it is counted as dropped, and the local file has it."""
     admitted, _ = admit(APP, {key: value})
     left, problems = coarse({key: value})
     found = left.get(f"vllm.config.{key}")
@@ -232,14 +232,14 @@ def test_a_number_that_no_configuration_has_does_not_leave(key: str, value: floa
 
 
 def test_every_number_of_vllms_names_its_bounds() -> None:
-    """None relies on those that hold where a row names none."""
+    """No row relies on the default bounds."""
     unbounded = [fact.key for fact in APP.facts if fact.type in (int, float) and None in (fact.minimum, fact.maximum)]
 
     assert unbounded == []
 
 
 def test_a_variable_that_is_not_declared_is_left_out() -> None:
-    """The environment holds secrets; only the five variables that are named may be reported."""
+    """The environment holds secrets; only the five declared variables may be reported."""
     given = '{"VLLM_USE_TRITON_AWQ": true, "HF_TOKEN": "hf_secret", "VLLM_PP_LAYER_PARTITION": "8,8,8"}'
 
     admitted = admit(APP, {"env_var_json": given})
@@ -254,7 +254,7 @@ def test_a_variable_that_is_not_declared_is_left_out() -> None:
     ("given", "leaving"), [("8,8,8", "8,8,8"), ("32", "32"), ("8,8,", "other"), ("/home/ann/layers", "other"), ("1234", "other"), ("8" + 32 * ",8", "other")],
 )
 def test_a_partition_leaves_as_numbers_of_layers_or_not_at_all(given: str, leaving: str) -> None:
-    """A variable holds whatever somebody wrote into it."""
+    """A user may write anything into that variable."""
     text = json.dumps({"VLLM_PP_LAYER_PARTITION": given})
 
     left = leaves("vllm.env.VLLM_PP_LAYER_PARTITION", "env_var_json", text)
@@ -263,7 +263,7 @@ def test_a_partition_leaves_as_numbers_of_layers_or_not_at_all(given: str, leavi
 
 
 def test_the_version_is_that_of_the_vllm_that_is_loaded(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What runs counts, not what a package's metadata says."""
+    """The loaded module counts more than the metadata of a package."""
     loaded = ModuleType("vllm")
     loaded.__dict__["__version__"] = "0.33.0+cu129"
     monkeypatch.setitem(sys.modules, "vllm", loaded)
@@ -280,7 +280,7 @@ def test_the_version_is_that_of_the_vllm_that_is_loaded(monkeypatch: pytest.Monk
 def test_the_version_of_a_vllm_not_loaded_is_that_of_its_package(
     monkeypatch: pytest.MonkeyPatch, installed: dict[str, str], expected: str | None
 ) -> None:
-    """The command line must not import vLLM to say which one is installed; the builds for CPUs have another name."""
+    """The command line must not import vLLM for its version; the builds for CPUs have another name."""
 
     def look_up(name: str) -> str:
         return installed[name] if name in installed else _missing(name)
@@ -298,7 +298,7 @@ def _missing(name: str) -> NoReturn:
 
 
 def test_every_fact_tells_an_operator_why_it_is_collected() -> None:
-    """A reason is a clause, and no two facts have the same one."""
+    """Each reason is a clause, and no two facts share one."""
     rows = [*APP.facts, *otel_usage.integrations.vllm.VARIABLES]
 
     short = [fact.key for fact in rows if not 20 <= len(fact.why) <= 100]
@@ -307,7 +307,7 @@ def test_every_fact_tells_an_operator_why_it_is_collected() -> None:
 
 
 def test_declaring_the_facts_imports_neither_vllm_nor_opentelemetry() -> None:
-    """A generator or a command that lists facts runs where neither is installed, and starts fast."""
+    """A generator or a command that lists facts starts fast, and runs where neither is installed."""
     root = Path(otel_usage.integrations.vllm.__file__).parents[2]
     code = "import sys; sys.path.insert(0, sys.argv[1]); import otel_usage.integrations.vllm; print(*sys.modules)"
 

@@ -1,4 +1,4 @@
-"""vLLM's plugin: one report a deployment, from the first process, and vLLM's own reporter silent just where it must be."""
+"""With the plugin a vLLM deployment makes one report from its first process, and vLLM's own reporter is silent where it must be."""
 
 import json
 import os
@@ -35,14 +35,14 @@ def vllm(request, monkeypatch):
 
 @pytest.fixture
 def to_project(monkeypatch):
-    """Let reports go to the project, which nobody answers for."""
+    """Let reports go to the project, whose port nobody listens on."""
     monkeypatch.setenv("OTEL_USAGE_EXPORTER", "project")
     monkeypatch.setenv("VLLM_USAGE_STATS_SERVER", "http://127.0.0.1:9")
 
 
 @pytest.fixture
 def reported(home):
-    """Return the reports in the local file, once the reporter is done."""
+    """Return the reports in the local file once the reporter is done."""
 
     def read():
         vllm_plugin._reporter().flush()
@@ -54,7 +54,7 @@ def reported(home):
 
 @pytest.mark.parametrize("shape", SHAPES.values(), ids=SHAPES)
 def test_the_declared_facts_are_those_of_each_release(shape):
-    """Keys, order, contexts, variables and server: what is new there must be declared here, or be dropped on purpose."""
+    """Keys, order, contexts, variables and server match each recorded release: a new one is declared here or left out on purpose."""
     declared = (APP.report_keys, APP.contexts, tuple(fact.key for fact in VARIABLES), APP.endpoint)
 
     assert declared == (
@@ -64,7 +64,7 @@ def test_the_declared_facts_are_those_of_each_release(shape):
 
 @pytest.mark.parametrize("shape", SHAPES.values(), ids=SHAPES)
 def test_the_functions_that_are_replaced_or_asked_take_what_is_counted_on(shape):
-    """And vLLM asks its own reporter in one place only, the worker for GPUs."""
+    """The worker for GPUs is the only place where vLLM calls its own reporter."""
     assert (shape["functions"], shape["callers"]) == ({
         "report_usage": ["self", "model_architecture", "usage_context", "extra_kvs"],
         "set_runtime_usage_data": ["key", "value"],
@@ -77,14 +77,14 @@ def test_the_functions_that_are_replaced_or_asked_take_what_is_counted_on(shape)
 
 
 def test_vllm_finds_the_plugin():
-    """By its entry point."""
+    """The entry point leads to it."""
     (entry,) = entry_points(group="vllm.general_plugins", name="otel_usage")
 
     assert entry.load() is vllm_plugin.register
 
 
 def test_the_first_process_reports_every_fact_under_the_true_context(vllm, reported):
-    """Before any worker could, which then says nothing itself."""
+    """It reports before any worker could, and the workers then report nothing."""
     vllm.start(vllm.Context.OPENAI_API_SERVER)
 
     (report,) = reported()
@@ -95,14 +95,14 @@ def test_the_first_process_reports_every_fact_under_the_true_context(vllm, repor
 
 
 def test_an_engine_started_without_a_context_has_an_unknown_one(vllm, reported):
-    """Embedders need not give any."""
+    """An embedder need not pass a context."""
     vllm.start()
 
     assert [report["context"] for report in reported()] == ["UNKNOWN_CONTEXT"]
 
 
 def test_an_enum_is_reported_as_the_string_that_vllm_sends(vllm, reported):
-    """JSON makes no difference between them, the table does."""
+    """JSON does not tell the two apart, and the table does."""
     vllm.facts["quantization"] = vllm.Context.LLM_CLASS
 
     vllm.start()
@@ -111,7 +111,7 @@ def test_an_enum_is_reported_as_the_string_that_vllm_sends(vllm, reported):
 
 
 def test_a_new_fact_is_dropped_and_counted_and_costs_no_other(vllm, reported):
-    """A release that is newer than this package reports what is declared."""
+    """A vLLM that is newer than this package reports its declared facts."""
     vllm.facts["moon_phase"] = "full"
 
     vllm.start()
@@ -121,14 +121,14 @@ def test_a_new_fact_is_dropped_and_counted_and_costs_no_other(vllm, reported):
 
 
 def test_a_configuration_that_is_never_run_is_not_reported(vllm, reported):
-    """Tools make some, only to look at them."""
+    """Some tools make a configuration only to look at it."""
     vllm.EngineArgs().create_engine_config(vllm.Context.LLM_CLASS)
 
     assert (reported(), os.environ.get(MARK)) == ([], None)
 
 
 def test_a_configuration_that_is_still_being_made_is_not_reported(vllm, reported):
-    """The executor's class is asked for while one is checked, too."""
+    """The check of a configuration asks for the executor's class as well."""
     vllm.making = lambda: vllm.Executor.get_class(Config())
 
     vllm.EngineArgs().create_engine_config(vllm.Context.LLM_CLASS)
@@ -137,7 +137,7 @@ def test_a_configuration_that_is_still_being_made_is_not_reported(vllm, reported
 
 
 def test_a_second_engine_of_the_same_run_is_not_reported(vllm, reported):
-    """Nor are its API servers, which make the configuration again."""
+    """Its API servers, which make the configuration again, do not report either."""
     vllm.start(vllm.Context.LLM_CLASS)
     vllm.start(vllm.Context.LLM_CLASS)
 
@@ -156,7 +156,7 @@ def test_a_second_engine_of_the_same_run_is_not_reported(vllm, reported):
 def test_other_processes_of_a_deployment_are_silent_and_so_are_their_workers(
     vllm, reported, monkeypatch, parallel, variables, named
 ):
-    """One of a data-parallel group, on another node, of an external launcher, without a front end."""
+    """These are a later data-parallel rank, another node, a later rank of an external launcher, and an engine without a front end."""
     for name, value in variables.items():
         monkeypatch.setenv(name, value)
 
@@ -166,7 +166,7 @@ def test_other_processes_of_a_deployment_are_silent_and_so_are_their_workers(
 
 
 def test_the_first_process_of_an_external_launcher_reports(vllm, reported, monkeypatch):
-    """It is rank 0."""
+    """The first process has rank 0."""
     monkeypatch.setenv("RANK", "0")
 
     vllm.start(config={"distributed_executor_backend": "external_launcher"})
@@ -177,7 +177,7 @@ def test_the_first_process_of_an_external_launcher_reports(vllm, reported, monke
 @pytest.mark.parametrize(("variable", "value"), [("DO_NOT_TRACK", "true"), ("VLLM_NO_USAGE_STATS", "0"),
                                                  ("VLLM_DO_NOT_TRACK", "")])  # fmt: skip
 def test_an_opt_out_that_vllm_does_not_understand_silences_its_own_reporter_too(vllm, reported, monkeypatch, variable, value):
-    """Nothing is even asked of vLLM."""
+    """The plugin does not even ask vLLM whether its reporter is enabled."""
     monkeypatch.setenv(variable, value)
 
     vllm.start(vllm.Context.LLM_CLASS)
@@ -186,7 +186,7 @@ def test_an_opt_out_that_vllm_does_not_understand_silences_its_own_reporter_too(
 
 
 def test_what_vllm_itself_was_told_to_keep_is_not_reported(vllm, reported):
-    """It may know an opt-out that this package does not, such as one in a directory with a relative path."""
+    """Only vLLM knows some opt-outs, such as one in a directory with a relative path."""
     vllm.enabled = False
 
     vllm.start(vllm.Context.LLM_CLASS)
@@ -195,7 +195,7 @@ def test_what_vllm_itself_was_told_to_keep_is_not_reported(vllm, reported):
 
 
 def test_an_opt_out_deletes_what_waits_to_be_sent(vllm, home, monkeypatch):
-    """As it does for any app."""
+    """The same holds for any app."""
     outbox = home / ".config" / "vllm" / "usage_outbox"
     outbox.mkdir(parents=True, mode=0o700)
     (outbox / f"{1:020d}.1.report.r.json").write_text("{}")
@@ -207,7 +207,7 @@ def test_an_opt_out_deletes_what_waits_to_be_sent(vllm, home, monkeypatch):
 
 
 def test_a_worker_whose_deployment_has_not_reported_reports_as_it_always_did(vllm, to_project):
-    """So does vLLM where the first process could not, as long as its engine runs."""
+    """The reporter of vLLM then goes on for as long as the engine runs."""
     own = vllm.work()
 
     assert own == [("OPTForCausalLM", vllm.Context.ENGINE_CONTEXT, vllm.facts)]
@@ -215,7 +215,7 @@ def test_a_worker_whose_deployment_has_not_reported_reports_as_it_always_did(vll
 
 
 def break_part(vllm, monkeypatch, part):
-    """Have a part of the plugin, or what it asks, raise."""
+    """Have a part of the plugin, or a function that it calls, raise."""
 
     def broken(*_, **__):
         message = "broken by hand"
@@ -227,7 +227,7 @@ def break_part(vllm, monkeypatch, part):
 
 @pytest.mark.parametrize("part", ["report_usage_stats", "_devices", "_reporter"])
 def test_what_fails_as_the_engine_starts_is_left_to_vllms_own_reporter(vllm, to_project, monkeypatch, part):
-    """The engine does not notice."""
+    """The engine starts as usual."""
     break_part(vllm, monkeypatch, part)
 
     vllm.start(vllm.Context.LLM_CLASS)
@@ -249,7 +249,7 @@ NOT_TO_THE_PROJECT = {
 
 @pytest.fixture(params=NOT_TO_THE_PROJECT.values(), ids=NOT_TO_THE_PROJECT)
 def not_to_the_project(request, to_project, home, monkeypatch):
-    """Say, in each way that there is, that nothing goes to the project."""
+    """Keep reports from the project in one of the ways that a user has."""
     variables, mode = request.param
     for name, value in variables.items():
         monkeypatch.setenv(name, value)
@@ -263,7 +263,7 @@ def not_to_the_project(request, to_project, home, monkeypatch):
 def test_what_fails_here_lets_vllms_own_reporter_send_nothing_that_the_user_does_not_allow(
     vllm, not_to_the_project, monkeypatch, part
 ):
-    """It knows neither `usage_mode` nor `OTEL_USAGE_EXPORTER`, so that it would send all it knows."""
+    """That reporter knows neither `usage_mode` nor `OTEL_USAGE_EXPORTER`, and would send everything."""
     break_part(vllm, monkeypatch, part)
 
     vllm.start(vllm.Context.LLM_CLASS)
@@ -273,14 +273,14 @@ def test_what_fails_here_lets_vllms_own_reporter_send_nothing_that_the_user_does
 
 @pytest.mark.parametrize("part", ["resolve", "Gate", "since"])
 def test_a_decision_that_fails_lets_vllms_own_reporter_send_nothing(vllm, to_project, monkeypatch, part):
-    """What can't be decided counts as a no."""
+    """A failed decision counts as a no."""
     break_part(vllm, monkeypatch, part)
 
     assert (vllm.work(), vllm.beat()) == ([], ([], []))
 
 
 def test_an_opt_out_ends_vllms_own_reporter_while_it_runs(vllm, to_project, monkeypatch):
-    """It was allowed to begin, and would go on every ten minutes."""
+    """It was allowed to start, and would report every ten minutes."""
     began = vllm.work()
     monkeypatch.setenv("OTEL_USAGE_EXPORTER", "none")
 
@@ -288,7 +288,7 @@ def test_an_opt_out_ends_vllms_own_reporter_while_it_runs(vllm, to_project, monk
 
 
 def parts(stand_in):
-    """Return what the plugin replaces beside vLLM's own reporter."""
+    """Return the functions that the plugin replaces beside vLLM's own reporter."""
     return stand_in.usage.set_runtime_usage_data, stand_in.EngineArgs.create_engine_config, stand_in.Executor.get_class
 
 
@@ -296,7 +296,7 @@ def parts(stand_in):
 def test_a_register_that_fails_raises_nothing_and_vllms_own_reporter_sends_nothing_that_is_not_allowed(
     monkeypatch, not_to_the_project, part
 ):
-    """An engine would not start, since what a plugin raises is not caught; what can't be guarded is opted out."""
+    """An exception of a plugin would keep the engine of vLLM from starting. A reporter without a guard is opted out."""
     stand_in = StandIn(next(iter(SHAPES.values())), lambda name, module: monkeypatch.setitem(sys.modules, name, module) or module)
     monkeypatch.delenv("VLLM_NO_USAGE_STATS", raising=False)
     before = parts(stand_in)
@@ -310,7 +310,7 @@ def test_a_register_that_fails_raises_nothing_and_vllms_own_reporter_sends_nothi
 
 @pytest.mark.parametrize("part", ["_own_reporter", "_runtime", "_configuration", "_start"])
 def test_a_register_that_fails_leaves_vllms_own_reporter_where_it_is_allowed(monkeypatch, to_project, part):
-    """It does what it does without the plugin."""
+    """That reporter works as it does without the plugin."""
     stand_in = StandIn(next(iter(SHAPES.values())), lambda name, module: monkeypatch.setitem(sys.modules, name, module) or module)
     before = parts(stand_in)
     monkeypatch.delattr(vllm_plugin, part)
@@ -341,14 +341,14 @@ INSPECTS = """
 
 @pytest.mark.parametrize(("exporter", "own"), [("project", "None"), ("none", "1"), ("otlp", "1")])
 def test_a_process_without_vllms_reporter_loads_none_and_opts_it_out_unless_it_is_allowed(run_python, exporter, own):
-    """The one that inspects a model's class would pay 0.8 s for loading it; another may load it later, unguarded."""
+    """To load it costs 0.8 s in the process that inspects a model's class; another process may load it later without a guard."""
     done = run_python(INSPECTS, OTEL_USAGE_EXPORTER=exporter)
 
     assert (done.stdout, done.stderr) == (f"[] {own}\n", "")
 
 
 def test_the_mark_counts_for_every_thread_while_it_is_hidden(vllm, to_project, reported):
-    """Another thread starts an engine, or a worker, while this one makes a configuration."""
+    """Another thread may start an engine or a worker while this one makes a configuration."""
     vllm.start()
     other = vllm.EngineArgs().create_engine_config()
     seen = []
@@ -365,7 +365,7 @@ def test_the_mark_counts_for_every_thread_while_it_is_hidden(vllm, to_project, r
 
 
 def test_a_worker_makes_no_configuration_and_only_its_reporter_is_replaced(monkeypatch):
-    """Where arguments are not loaded, no module is loaded for them."""
+    """A process that has not loaded vLLM's arguments loads no module for them."""
     stand_in = StandIn(next(iter(SHAPES.values())), lambda name, module: monkeypatch.setitem(sys.modules, name, module) or module)
     monkeypatch.delitem(sys.modules, "vllm.engine.arg_utils")
 
@@ -377,7 +377,7 @@ def test_a_worker_makes_no_configuration_and_only_its_reporter_is_replaced(monke
 
 
 def test_the_mark_is_hidden_while_vllm_checks_its_variables(vllm):
-    """It warns of a variable VLLM_... that it does not know, or with an option refuses to start."""
+    """An unknown variable VLLM_... makes vLLM warn, and with one option refuse to start."""
     vllm.start()
     mark, seen = os.environ[MARK], []
     vllm.making = lambda: seen.append(MARK in os.environ)
@@ -388,7 +388,7 @@ def test_the_mark_is_hidden_while_vllm_checks_its_variables(vllm):
 
 
 def test_the_mark_is_back_where_making_the_configuration_fails(vllm):
-    """And vLLM's own error is raised."""
+    """The caller gets vLLM's own error."""
     vllm.start()
     mark = os.environ[MARK]
 
@@ -404,7 +404,7 @@ def test_the_mark_is_back_where_making_the_configuration_fails(vllm):
 
 
 def test_runtime_data_feeds_the_heartbeats_and_stays_known_to_vllm(vllm, monkeypatch):
-    """By keys that are declared for them."""
+    """Only the keys that are declared for heartbeats count."""
     app = App("vllm", facts=[Fact("requests", int, on="heartbeat", why="how much a run serves")])
     reporter = UsageReporter(app)
     monkeypatch.setattr(vllm_plugin, "_reporter", lambda: reporter)
@@ -432,14 +432,14 @@ DEVICES = {"gpu_count": 4, "gpu_type": "the first device", "gpu_memory_per_devic
     ],
 )
 def test_devices_are_those_of_the_platform_that_vllm_runs_on(vllm, kind, devices):
-    """It may not be what torch is built for; ROCm's are left to the detectors, which read the kernel's files."""
+    """It may differ from the one that torch is built for; ROCm's are left to the detectors, which read the kernel's files."""
     vllm.platform.kind = kind
 
     assert vllm_config._devices() == devices
 
 
 def test_no_driver_is_asked_beside_vllm(vllm, reported, monkeypatch):
-    """It forks its engine meanwhile, and a driver's lock would be taken along for good."""
+    """The engine is forked at that time, and the child would inherit a driver's lock for good."""
     asked = []
     monkeypatch.setitem(DETECTORS, "gpu", lambda: asked.append("a driver") or iter(()))
 
