@@ -1,4 +1,4 @@
-"""A clean, private world for every test: an empty home, no settings, nothing reachable but this machine."""
+"""Every test has a private world: an empty home, no settings, and only this machine to connect to."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def pytest_configure(config):
 
 @pytest.fixture
 def size(request):
-    """Choose between the size that every run has time for, and the one that `make soak` is for."""
+    """Choose between the size for every run and the size for `make soak`."""
     soaks = request.config.getoption("--soak")
     return lambda ci, soak: soak if soaks else ci
 
@@ -64,7 +64,7 @@ signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def _start_measured(function, arguments, start=_thread.start_new_thread):
-    """Start a thread that coverage sees: it hooks into the threads of `threading` alone."""
+    """Start a thread that coverage sees: coverage only hooks into the threads of `threading`."""
 
     def run():
         sys.settrace(threading.gettrace())
@@ -78,7 +78,7 @@ if threading.gettrace() is not None:
 
 
 def _left_at_home():
-    """Return what stands in the real home of all that a test could leave there."""
+    """Return every file in the real home that a test could leave there."""
     directories = [Path.home() / ".config" / app for app in ("vllm", "myengine")]
     return {path: path.stat().st_mtime_ns for directory in directories for path in directory.rglob("*")}
 
@@ -87,7 +87,7 @@ BEFORE = _left_at_home()
 
 
 def pytest_sessionfinish(session, exitstatus):
-    """Fail a run that skipped a test, since what it needs is missing, or that left a file in the real home."""
+    """Fail a run that skipped a test for want of a part, or that left a file in the real home."""
     reporter = session.config.pluginmanager.get_plugin("terminalreporter")
     if reporter is None:  # a worker's; the process that started it looks at them all
         return
@@ -100,7 +100,7 @@ def pytest_sessionfinish(session, exitstatus):
 
 @pytest.fixture(autouse=True)
 def home(tmp_path, monkeypatch):
-    """An empty HOME, an environment with nothing else in it, and an empty /etc."""
+    """An empty HOME, an environment without other settings, and an empty /etc."""
     for name in list(os.environ):
         if name not in KEPT and not name.startswith("PYTEST"):
             monkeypatch.delenv(name)
@@ -123,7 +123,7 @@ def home(tmp_path, monkeypatch):
 
 @pytest.fixture
 def lines(home):
-    """Read the local file of an app, line by line; each must be an object."""
+    """Read the local file of an app line by line; each line must be an object."""
 
     def read(app="myengine"):
         path = home / ".config" / app / "usage_stats.json"
@@ -134,7 +134,7 @@ def lines(home):
 
 @pytest.fixture
 def environ(monkeypatch):
-    """Set the variables that a test names."""
+    """Set the given environment variables."""
 
     def set_all(variables):
         for name, value in variables.items():
@@ -161,7 +161,7 @@ def grpc_receiver():
 
 @pytest.fixture
 def made_up_app(tmp_path, monkeypatch):
-    """The made-up app, installed as a package is, for this process and its children."""
+    """The made-up app, installed like a package for this process and its children."""
     info = tmp_path / "site" / "myengine-1.2.0.dist-info"
     info.mkdir(parents=True)
     (info / "METADATA").write_text("Metadata-Version: 2.1\nName: myengine\nVersion: 1.2.0\n")
@@ -175,7 +175,7 @@ def made_up_app(tmp_path, monkeypatch):
 
 @pytest.fixture
 def run_python(tmp_path):
-    """Run Python code in a process of its own and return it when it has ended."""
+    """Run Python code in a process of its own, and return the process when it has ended."""
 
     def run(code, *arguments, **environment):
         return subprocess.run(
@@ -193,7 +193,7 @@ def run_python(tmp_path):
 
 @pytest.fixture
 def start():
-    """Start programs that end with the test, however it ends."""
+    """Start programs that end with the test, whatever its outcome."""
     with contextlib.ExitStack() as stack:
 
         def started(program):

@@ -1,4 +1,4 @@
-"""The host's environment as an adversary: whatever it is like, the host runs as without us, and the report arrives."""
+"""In a hostile environment the host runs as it does without us, and the report arrives."""
 
 import os
 import signal
@@ -67,7 +67,7 @@ if not os.path.lexists("/.config"):  # a directory there that may not be read is
 
 @pytest.mark.parametrize("home", HOMES)
 def test_without_a_home_that_can_be_written_the_operators_server_gets_the_report(host, receiver, tmp_path, home):
-    """Nothing is made in its place, not in the current directory either, although that is the account's own."""
+    """No directory is made in its place, also not in the current directory, which the account may write."""
     if os.geteuid() == 0:
         os.chown(tmp_path, NOBODY, NOBODY)
     account = "import pwd; pwd.getpwuid = lambda _: type('A', (), {'pw_dir': '/nonexistent'})\n"
@@ -79,7 +79,7 @@ def test_without_a_home_that_can_be_written_the_operators_server_gets_the_report
 
 
 def test_an_account_that_nobody_knows_without_a_home_reports_nothing(host, receiver):
-    """Where nothing can be looked at, consent can't be known."""
+    """There is no place to look for an opt-out, so consent can't be known."""
     unknown = "import pwd\ndef nobody(_): raise KeyError\npwd.getpwuid = nobody\n"
 
     assert (host(unknown + REPORT + END, HOME=None), receiver.received) == (UNTOUCHED, [])
@@ -87,7 +87,7 @@ def test_an_account_that_nobody_knows_without_a_home_reports_nothing(host, recei
 
 @pytest.mark.parametrize("umask", [0o777, 0o177, 0o277])
 def test_under_a_umask_that_takes_our_own_rights_no_directory_is_left_that_nobody_can_enter(host, receiver, umask):
-    """Other programs need ~/.config too. The line is not written, and the operator's server gets the report."""
+    """Other programs need ~/.config as well. The line is not written, and the operator's server gets the report."""
     with tempfile.TemporaryDirectory() as home:
         if os.geteuid() == 0:
             os.chown(home, NOBODY, NOBODY)
@@ -104,7 +104,7 @@ VALUES = ("USER", "LANG", "LC_ALL", "TMPDIR", "CI", "RUNPOD_DC_ID", "CUDA_VISIBL
 
 @pytest.mark.slow
 def test_values_that_are_no_utf_8_change_nothing(host, receiver, lines):
-    """Each variable that something looks at has one, and the report is written and taken all the same."""
+    """Every variable that any code reads has such a value; the report is written and accepted."""
     done = host(REPORT + END, **dict.fromkeys(VALUES, b"k=\xff\xfe\x80"))
     (line,) = lines()
 
@@ -129,7 +129,7 @@ def test_a_directory_whose_name_is_no_utf_8_is_as_good_as_any(host, receiver, tm
     [("OTEL_USAGE_EXPORTER", b"\xff"), ("MYENGINE_USAGE_STATS_SERVER", b"http://127.0.0.1:9/\xff"), ("OTEL_USAGE_STRICT", b"\xff")],
 )
 def test_a_setting_of_ours_that_is_no_utf_8_costs_the_send_at_most(host, lines, name, value):
-    """The line is there."""
+    """The line is written."""
     done = host(REPORT + END, **{name: value})
 
     assert done == UNTOUCHED
@@ -162,7 +162,7 @@ threading.Thread(target=write, daemon=True).start()
 )
 @pytest.mark.parametrize("way", ["sealed", "stock"])
 def test_a_stream_that_is_closed_never_becomes_a_file_or_a_connection_of_ours(host, receiver, home, redirect, closed, output, way):
-    """What the host still writes there must not end up in the local file, the outbox or a request."""
+    """What the host still writes to the stream must not go to the local file, the outbox or a request."""
     server = {"OTEL_EXPORTER_OTLP_ENDPOINT": receiver.url, "MYENGINE_USAGE_STATS_SERVER": None} if way == "stock" else {}
     done = host(HAMMER.format(closed=closed) + REPORT + END.replace("sys.exit(7)", "over.set(); os._exit(7)")
                 .replace('print("the host\'s output")', 'print("the host\'s output", flush=True)'), redirect=redirect, **server)  # fmt: skip
@@ -187,7 +187,7 @@ assert not early
 
 
 def test_without_a_thread_the_report_waits_until_there_may_be_one(host, receiver):
-    """The kernel refuses each thread: nothing raises, and once it lets one start the report arrives."""
+    """The kernel refuses every thread: nothing raises, and the report arrives once it allows one."""
     done = host(UNPRIVILEGED + LIMITED.format(report=REPORT) + END, HOME="/nonexistent")
 
     assert (done, len(receiver.received)) == (UNTOUCHED, 1)
@@ -215,14 +215,14 @@ assert not early
 
 @pytest.mark.parametrize("prepare", ["", UNPRIVILEGED.partition("if os.geteuid")[0]], ids=["nothing loaded", "all loaded"])
 def test_without_a_descriptor_the_report_waits_until_there_is_one(host, receiver, prepare):
-    """Neither a file, a module nor a socket can be opened: nothing raises, and later the report arrives."""
+    """No file, module or socket can be opened: nothing raises, and the report arrives later."""
     done = host(EXHAUSTED.format(prepare=prepare) + REPORT + FREED + END)
 
     assert (done, len(receiver.received)) == (UNTOUCHED, 1)
 
 
 def test_few_descriptors_are_enough(host, receiver, lines):
-    """Eight that are free."""
+    """Eight free descriptors are enough."""
     done = host(EXHAUSTED.format(prepare="") + "for number in taken[-8:]:\n    os.close(number)\n" + REPORT + END)
 
     assert (done, len(receiver.received)) == (UNTOUCHED, 1)
@@ -236,7 +236,7 @@ resource.setrlimit(resource.RLIMIT_FSIZE, (100, 100))
 
 
 def test_a_file_that_may_not_grow_keeps_no_half_of_a_line(host, receiver, home):
-    """The kernel cuts each write short: what was begun is taken back, and the operator's server gets the report."""
+    """The kernel cuts each write short: the part is removed, and the operator's server gets the report."""
     done = host(FULL + REPORT + END)
     sizes = {path.name: path.stat().st_size for path in (home / ".config/myengine").iterdir() if path.is_file()}
 
@@ -256,7 +256,7 @@ os.write = stall
 
 
 def test_a_disk_that_stalls_does_not_hold_up_the_end(host, receiver, tmp_path):
-    """Our thread hangs in it, and the host does not wait for it."""
+    """Our thread hangs on the disk, and the host does not wait for it."""
     start = time.monotonic()
     done = host(STALLED + REPORT + END.replace("usage.flush(20)", "usage.close()"))
     took = time.monotonic() - start
@@ -277,7 +277,7 @@ AT_THE_END = {
 
 @pytest.mark.parametrize("when", AT_THE_END)
 def test_a_report_while_the_interpreter_shuts_down_prints_nothing(host, when):
-    """Where no thread can be started any more, nothing is reported."""
+    """No report is made once no thread can be started any more."""
     code = f"import sys\nfrom otel_usage import UsageReporter\nusage = UsageReporter('myengine', heartbeat=0)\n{AT_THE_END[when]}\n"
     done = host(code, PYTHONDEVMODE="1", PYTHONWARNINGS="error")
     if sys.version_info < (3, 11) and when == "in a thread that is left behind" and done[0] == -signal.SIGSEGV:
@@ -318,7 +318,7 @@ assert not any(mask >> signal.SIGSEGV - 1 & 1 for mask in masks.values()), masks
 
 
 def test_the_hosts_signals_are_none_of_our_threads_business(host, receiver):
-    """A thousand a second, and a connection that breaks, interrupt the host's own threads alone; faults stay faults."""
+    """A thousand signals a second and a broken pipe interrupt only the host's threads; a fault still ends the process."""
     done = host(SIGNALS.format(report=REPORT) + END)
 
     assert (done, len(receiver.received)) == (UNTOUCHED, 1)
@@ -327,7 +327,7 @@ def test_the_hosts_signals_are_none_of_our_threads_business(host, receiver):
 @pytest.mark.slow
 @pytest.mark.parametrize("patch", ["{patch}{report}", "from otel_usage import UsageReporter\n{patch}{report}"], ids=["first", "after the import"])
 def test_a_host_on_gevent_reports_as_any_other(host, receiver, lines, patch):
-    """Whether it patches the standard library before or after the import; later, with threads there, gevent asks nobody to."""
+    """It may patch the standard library before or after the import; gevent advises against it later, when threads run."""
     code = patch.format(report=REPORT, patch="import gevent.monkey\ngevent.monkey.patch_all()\n")
     done = host(code + END)
 
@@ -347,7 +347,7 @@ sys.addaudithook(refuse)
 @pytest.mark.parametrize("error", ["RuntimeError('no sockets here')", "PermissionError(1, 'seccomp')", "ValueError"])
 @pytest.mark.parametrize("variable", ["MYENGINE_USAGE_STATS_SERVER", "OTEL_EXPORTER_OTLP_ENDPOINT"])
 def test_a_host_that_forbids_sockets_keeps_its_line_and_the_report_waits(host, receiver, home, error, variable, lines):
-    """As test suites and sandboxes do."""
+    """Test suites and sandboxes forbid them."""
     server = {"MYENGINE_USAGE_STATS_SERVER": None, variable: receiver.url}
     done = host(BLOCKED.format(error=error) + REPORT + END, **server)
 

@@ -1,4 +1,4 @@
-"""The architecture: what imports what, and that each fact is named once."""
+"""The modules keep their order of imports, and each fact is named once."""
 
 import ast
 import re
@@ -37,7 +37,7 @@ STRINGS = {path: strings(tree) for path, tree in SOURCES.items()}
 
 
 def names(tree):
-    """Return every name that a module uses: imported, or looked up, by itself or on something else."""
+    """Return every name that a module uses: imports, bare names and attributes."""
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
             yield from (part for alias in node.names for part in alias.name.split("."))
@@ -50,7 +50,7 @@ def names(tree):
 
 
 def private_names_of_others(tree):
-    """Return the names with an underscore that a module uses and does not define, but for those of its own package."""
+    """Return the underscored names that a module uses and does not define, without those of its own package."""
     own = {node.name for node in ast.walk(tree) if isinstance(node, (ast.FunctionDef, ast.ClassDef))}
     own |= {node.id for node in ast.walk(tree) if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store)}
     own |= {node.attr for node in ast.walk(tree) if isinstance(node, ast.Attribute) and isinstance(node.ctx, ast.Store)}
@@ -61,7 +61,7 @@ def private_names_of_others(tree):
 
 
 def test_the_map_in_contributing_names_the_layers_in_the_order_of_the_contract():
-    """The map has the foundation first, the contract has it last; layers side by side may stand in any order."""
+    """The map begins at the foundation and the contract ends there; layers on one level may have any order."""
     layers = list(reversed(LAYERS))
     rows = re.findall(r"^\| `([\w.]+)/?` \|", (PACKAGE.parent / "CONTRIBUTING.md").read_text(encoding="utf-8"), re.MULTILINE)
     named = [row.removesuffix(".py") for row in rows]
@@ -72,7 +72,7 @@ def test_the_map_in_contributing_names_the_layers_in_the_order_of_the_contract()
 
 
 def test_each_file_and_folder_of_the_package_has_a_layer():
-    """At most 16 entries, so that the folder can be read as a sentence."""
+    """There are at most 16 entries, so that a reader takes in the folder at one look."""
     entries = {path.name for path in PACKAGE.iterdir() if path.name != "__pycache__"}
 
     assert {name.removesuffix(".py") for name in entries} - set().union(*LAYERS) - {"__init__", "__main__", "py.typed"} == set()
@@ -88,7 +88,7 @@ def test_imports_flow_one_way():
 
 
 def test_each_attribute_of_the_built_in_table_is_named_in_one_place():
-    """One fact, one row: its attribute's name stands in the table and nowhere else."""
+    """The name of each attribute is in the table and in no other module."""
     attributes = {a.name for fact in (*HARDWARE, UPTIME) for a in fact.attributes("x")}
     places = {name: [path.name for path, found in STRINGS.items() if name in found] for name in attributes}
 
@@ -96,7 +96,7 @@ def test_each_attribute_of_the_built_in_table_is_named_in_one_place():
 
 
 def test_each_detected_fact_has_one_detector():
-    """Each key of the hardware stands in one file of `detect/`, and all that such a file yields is such a key."""
+    """Each hardware key is in one file of `detect/`, and such a file yields only such keys."""
     files = [path for path in SOURCES if path.parent.name == "detect" and path.name != "__init__.py"]
     keys = {fact.key for fact in HARDWARE if fact.key != "uuid" and not fact.key.startswith("detect_")}
     yielded = {found.value.elts[0].value for path in files for found in ast.walk(SOURCES[path])
@@ -108,7 +108,7 @@ def test_each_detected_fact_has_one_detector():
 
 
 def test_only_the_pipeline_makes_a_tracer_and_nobody_a_provider():
-    """One place assembles; a provider would leave a hook behind at every fork of the host."""
+    """A provider would leave a hook that runs at every fork of the host."""
     made = {path.name: found for path, tree in SOURCES.items() if (found := {"Tracer", "TracerProvider"}.intersection(names(tree)))}
 
     assert made == {"pipeline.py": {"Tracer"}}
@@ -127,7 +127,7 @@ def test_only_the_command_line_looks_for_installed_apps():
 
 
 def test_nothing_private_of_others_is_used():
-    """No name of OpenTelemetry, or of anybody else, that begins with an underscore."""
+    """No underscored name of OpenTelemetry or of another package is used."""
     used = {path.relative_to(PACKAGE).as_posix(): private_names_of_others(tree) - ALLOWED for path, tree in SOURCES.items()}
 
     assert {path: found for path, found in used.items() if found} == {}
@@ -146,10 +146,10 @@ def test_nothing_private_of_others_is_used():
     ],
 )
 def test_a_private_name_is_found_wherever_it_is_used(code):
-    """Else the test above would prove nothing."""
+    """Without this, the test above would prove nothing."""
     assert len(private_names_of_others(ast.parse(code))) == 1
 
 
 def test_the_installed_app_of_this_package_is_vllm():
-    """The core knows none; the entry point names it."""
+    """The core knows no app; the entry point names this one."""
     assert registry.load("vllm").name == "vllm"

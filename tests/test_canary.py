@@ -1,4 +1,4 @@
-"""A secret in every place that an SDK, an HTTP library or a detector could look at: none is in what we write or send."""
+"""Secrets lie in every place that an SDK, an HTTP library or a detector reads, and none is in what we write or send."""
 
 import base64
 import json
@@ -121,14 +121,14 @@ with host.get_tracer("host").start_as_current_span(secret["current span"], attri
 
 @pytest.fixture(scope="module")
 def planted():
-    """A secret for each place."""
+    """One secret for each place."""
     made = {place: f"canary{secrets.token_hex(10)}" for place in (*VARIABLES, *PLACES, *ONLY_IN_THE_FILE)}
     return {**made, **{name: secrets.token_hex(size) for name, size in IDS.items()}}
 
 
 @pytest.fixture
 def leaked(planted, tmp_path, receiver):
-    """Report, by one way or another, from a host full of secrets; return the places whose secret was found, in what."""
+    """Report in one of the ways from a host full of secrets; return the places whose secrets were found, and where."""
 
     def run(way):
         home, folder = tmp_path / planted["home"], tmp_path / planted["working directory"]
@@ -170,7 +170,7 @@ def _furnish(home, planted, url):
 
 
 def _of_this_machine():
-    """Return what the kernel says that would tell this machine from all others."""
+    """Return everything from the kernel that would tell this machine from all others."""
     net = [address.address for found in psutil.net_if_addrs().values() for address in found]
     own = {a.partition("%")[0] for a in net} - {"127.0.0.1", "::1", "00:00:00:00:00:00", "ff:ff:ff:ff:ff:ff"}
     files = [Path("/proc/sys/kernel/random/boot_id"), *(Path("/sys/class/dmi/id") / name for name in ("product_uuid", "product_serial"))]
@@ -180,14 +180,14 @@ def _of_this_machine():
 
 
 def _raw(received):
-    """Return a request's bytes: its line, its headers, its body as it came and unpacked."""
+    """Return the bytes of a request: its line, its headers, and its body both as sent and unpacked."""
     headers = "\r\n".join(f"{name}: {value}" for name, value in received.headers)
     return f"{received.path}\r\n{headers}\r\n\r\n".encode() + received.body + received.request.SerializeToString()
 
 
 @pytest.mark.slow
 def test_no_secret_of_the_host_is_written_or_sent(leaked, planted):
-    """In none of the forms, in no file of ours, no header and no body."""
+    """No form of a secret is in a file of ours, a header or a body."""
     kept, sent, in_files, in_requests = leaked("sealed")
 
     assert len(planted) >= 40
@@ -207,7 +207,7 @@ def test_no_secret_of_the_host_is_written_or_sent(leaked, planted):
     ],
 )  # fmt: skip
 def test_the_stock_exporter_in_its_place_would_leak(leaked, way, places):
-    """The same host, the same search: with the stock exporter there are hits, with an SDK used plainly many."""
+    """The same search on the same host finds secrets with the stock exporter, and many with an SDK in its plain use."""
     _, _, _, in_requests = leaked(way)
 
     assert in_requests >= places
@@ -216,12 +216,12 @@ def test_the_stock_exporter_in_its_place_would_leak(leaked, way, places):
 @pytest.mark.parametrize("shift", range(5))
 @pytest.mark.parametrize("encode", [bytes, base64.b64encode, lambda data: data.hex().encode(), lambda data: data.hex().upper().encode()])
 def test_a_secret_is_found_in_each_form(encode, shift):
-    """Wherever it begins: a search that finds nothing must have been able to."""
+    """The search finds each form at any offset, so that an empty result means something."""
     data = encode(b"x" * shift + b"canary0123456789" + b"y" * shift)
 
     assert seen(data, {"it": "canary0123456789", "another": "canary9876543210"}) == {"it"}
 
 
 def test_what_the_canaries_need_is_here():
-    """A host name of one's own takes `unshare`, of util-linux."""
+    """A private host name needs `unshare` of util-linux."""
     assert shutil.which("unshare"), "unshare is missing: install it (Debian: apt-get install util-linux)"

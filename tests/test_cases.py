@@ -1,4 +1,4 @@
-"""The table of what happens in production names tests that there are."""
+"""The table of production cases names tests that exist."""
 
 import re
 from pathlib import Path
@@ -9,12 +9,12 @@ ROWS = [found.groups() for line in (TESTS / "CASES.md").read_text().splitlines()
 
 
 def test_each_of_the_71_cases_has_a_row():
-    """In order, once."""
+    """Each case has one row, in order."""
     assert [int(number) for number, _, _ in ROWS] == list(range(1, 72))
 
 
 def test_each_test_that_the_table_names_is_there():
-    """A case without one says why."""
+    """A case without a test says why."""
     named = [name for _, _, by in ROWS for name in re.findall(r"`([\w/]+\.py)::(\w+)`", by)]
     missing = [f"{file}::{name}" for file, name in named if f"def {name}(" not in (TESTS / file).read_text(encoding="utf-8")]
     unexplained = [number for number, _, by in ROWS if "::" not in by and "out of scope: " not in by]

@@ -1,4 +1,4 @@
-"""May anything be recorded or sent: every signal of docs/design.md, "Signals", alone and against others."""
+"""Consent follows from every signal of docs/design.md, "Signals", alone and together with others."""
 
 import os
 import socket
@@ -22,7 +22,7 @@ pytestmark = pytest.mark.usefixtures("no_pytest")
 @pytest.mark.parametrize("value", ["1", "0", "", "false", "no", " "])
 @pytest.mark.parametrize("name", ["DO_NOT_TRACK", "VLLM_DO_NOT_TRACK", "VLLM_NO_USAGE_STATS", "OTEL_USAGE_SUPPRESSED_VLLM"])
 def test_an_opt_out_variable_means_off_whatever_its_value(monkeypatch, name, value):
-    """That it exists is enough, even empty or 0."""
+    """The variable only has to exist, with any value, also with an empty one or 0."""
     monkeypatch.setenv(name, value)
     decision = decide("vllm")
 
@@ -34,7 +34,7 @@ def test_an_opt_out_variable_means_off_whatever_its_value(monkeypatch, name, val
     [("true", OFF), (" TRUE ", OFF), ("1", OFF), ("yes", OFF), ("maybe", OFF), ("false", ON), (" False ", ON), ("", ON)],
 )
 def test_a_disabled_sdk_means_off_unless_it_says_false(monkeypatch, value, mode):
-    """OTEL_SDK_DISABLED is anything but empty or false, stripped and in any case."""
+    """OTEL_SDK_DISABLED means off unless it is empty or false, stripped and in any case."""
     monkeypatch.setenv("OTEL_SDK_DISABLED", value)
 
     assert decide("vllm").mode == mode
@@ -46,7 +46,7 @@ def test_a_disabled_sdk_means_off_unless_it_says_false(monkeypatch, value, mode)
      ("", ON), (" , ", ON), ("project", ON), ("otlp , project", ON)],
 )  # fmt: skip
 def test_no_exporter_or_an_unknown_one_means_local(monkeypatch, value, mode):
-    """Any `none` or unknown word in OTEL_USAGE_EXPORTER; empty counts as unset."""
+    """One `none` or unknown word in OTEL_USAGE_EXPORTER is enough; an empty value counts as unset."""
     monkeypatch.setenv("OTEL_USAGE_EXPORTER", value)
 
     assert decide("vllm").mode == mode
@@ -56,7 +56,7 @@ def test_no_exporter_or_an_unknown_one_means_local(monkeypatch, value, mode):
     ("exporter", "loopback", "mode"), [(None, False, LOCAL), (None, True, ON), ("otlp", False, ON), ("", False, LOCAL)]
 )
 def test_a_process_that_runs_pytest_stays_local_unless_it_was_pointed_somewhere(monkeypatch, exporter, loopback, mode):
-    """A test run sends nothing, but for what was chosen, or stays on this machine."""
+    """A test run sends only to a chosen destination or to this machine."""
     monkeypatch.setitem(sys.modules, "pytest", pytest)
     if exporter is not None:
         monkeypatch.setenv("OTEL_USAGE_EXPORTER", exporter)
@@ -72,7 +72,7 @@ DIRECTORIES = {
 
 @pytest.fixture(params=DIRECTORIES)
 def directory(request, tmp_path, monkeypatch):
-    """One of the directories that are looked at, with all of them set."""
+    """One of the directories that are read, with all of them set."""
     for variable, place in list(DIRECTORIES.items())[:3]:
         (tmp_path / place).mkdir(parents=True)
         monkeypatch.setenv(variable, str(tmp_path / place.removesuffix("/.config/vllm").removesuffix("/vllm")))
@@ -82,13 +82,13 @@ def directory(request, tmp_path, monkeypatch):
 
 
 def make_dangling(path):
-    """Put a link to nowhere at `path`."""
+    """Put a dangling symbolic link at `path`."""
     path.symlink_to(path.parent / "nowhere")
 
 
 @pytest.mark.parametrize("make", [lambda p: p.touch(), lambda p: p.mkdir(), make_dangling, os.mkfifo])
 def test_an_opt_out_file_in_any_directory_means_off(directory, make):
-    """do_not_track exists, whatever it is."""
+    """do_not_track may be any kind of file."""
     make(directory / "do_not_track")
     decision = decide("vllm")
 
@@ -101,7 +101,7 @@ def test_an_opt_out_file_in_any_directory_means_off(directory, make):
      ("on yesterday", OFF), ("local 2026-11-24", OFF), ("onn", OFF), ("on\nlocal", OFF), ("\xff\xfe", OFF), ("on" * 1000, OFF)],
 )  # fmt: skip
 def test_a_mode_file_in_any_directory_is_heeded(directory, text, mode):
-    """One of three words, stripped; any other word means off."""
+    """It holds one of three words, stripped; any other word means off."""
     (directory / "usage_mode").write_text(text, encoding="latin-1")
 
     assert decide("vllm").mode == mode
@@ -109,7 +109,7 @@ def test_a_mode_file_in_any_directory_is_heeded(directory, text, mode):
 
 @pytest.mark.parametrize("make", [lambda p: p.mkdir(), make_dangling, os.mkfifo])
 def test_a_mode_file_that_is_no_regular_file_means_off(directory, make):
-    """A directory, a link, a FIFO: it is not waited for, and counts as off."""
+    """A directory, a link and a FIFO mean off, and a FIFO is not waited for."""
     make(directory / "usage_mode")
     decision = decide("vllm")
 
@@ -117,7 +117,7 @@ def test_a_mode_file_that_is_no_regular_file_means_off(directory, make):
 
 
 def test_a_link_to_a_mode_file_means_off(home, tmp_path):
-    """What `usage_mode` says must stand in it, not elsewhere."""
+    """The word must be in `usage_mode` itself and not in another file."""
     (home / ".config/vllm").mkdir(parents=True)
     (tmp_path / "elsewhere").write_text("on")
     (home / ".config/vllm/usage_mode").symlink_to(tmp_path / "elsewhere")
@@ -126,7 +126,7 @@ def test_a_link_to_a_mode_file_means_off(home, tmp_path):
 
 
 def test_a_socket_in_place_of_a_mode_file_means_off(home, monkeypatch):
-    """It can't be opened, so it is unreadable."""
+    """A socket can't be opened, so the file counts as unreadable."""
     (home / ".config/vllm").mkdir(parents=True)
     monkeypatch.chdir(home / ".config/vllm")
     with socket.socket(socket.AF_UNIX) as unix:
@@ -138,7 +138,7 @@ def test_a_socket_in_place_of_a_mode_file_means_off(home, monkeypatch):
 @pytest.mark.parametrize("error", [PermissionError(13, "EACCES"), OSError(5, "EIO"), OSError(40, "ELOOP"), OSError(36, "x")])
 @pytest.mark.parametrize("call", ["lstat", "open"])
 def test_a_file_that_can_not_be_looked_at_counts_as_there(home, monkeypatch, call, error):
-    """Any error but ENOENT and ENOTDIR means off."""
+    """Every error but ENOENT and ENOTDIR means off."""
     (home / ".config/vllm").mkdir(parents=True)
     (home / ".config/vllm/usage_mode").write_text("on")
 
@@ -154,7 +154,7 @@ def test_a_file_that_can_not_be_looked_at_counts_as_there(home, monkeypatch, cal
     ("error", "value"), [(OSError(13, "x"), "EACCES"), (OSError(99999, "x"), "unreadable"), (OSError("x"), "unreadable")]
 )
 def test_what_kept_a_file_from_being_looked_at_is_shown(monkeypatch, error, value):
-    """By the name of its number, where it has one."""
+    """The signal has the name of the error number, where it has one."""
 
     def fail(_):
         raise error
@@ -166,14 +166,14 @@ def test_what_kept_a_file_from_being_looked_at_is_shown(monkeypatch, error, valu
 
 
 def test_that_there_is_no_mode_file_is_known_without_a_descriptor(monkeypatch):
-    """A process that has used up its descriptors has not opted out."""
+    """A process that has no descriptor left has not opted out."""
     monkeypatch.setattr(consent.os, "open", lambda *_: pytest.fail("a file was opened"))
 
     assert decide("vllm").mode == ON
 
 
 def test_a_file_in_place_of_a_directory_counts_as_nothing_there(home):
-    """ENOTDIR is as good as ENOENT."""
+    """ENOTDIR means the same as ENOENT."""
     (home / ".config").touch()
 
     assert decide("vllm").mode == ON
@@ -191,14 +191,14 @@ def test_a_file_in_place_of_a_directory_counts_as_nothing_there(home):
     ],
 )
 def test_without_a_directory_that_is_an_absolute_path_it_is_off(monkeypatch, environ, mode):
-    """Where nothing can be looked at, consent can't be known; here the account has no home either."""
+    """There is no place to look for an opt-out, since the account has no home either."""
     monkeypatch.setattr(consent, "_account_home", lambda: "")
 
     assert decide("vllm", environ).mode == mode
 
 
 def test_the_account_is_asked_for_its_home_only_without_an_absolute_home(monkeypatch):
-    """A look-up may go to the network."""
+    """That look-up may go to the network."""
     asked = []
     monkeypatch.setattr(consent, "_account_home", lambda: asked.append(1) or "/nonexistent")
     decide("vllm", {"HOME": "/nonexistent", "VLLM_CONFIG_ROOT": "relative"})
@@ -210,7 +210,7 @@ def test_the_account_is_asked_for_its_home_only_without_an_absolute_home(monkeyp
 
 
 def test_the_account_has_a_home():
-    """The passwd entry's home is a path, here as anywhere."""
+    """The home in the passwd entry is a path, on any machine."""
     import pwd
 
     assert consent._account_home() == pwd.getpwuid(os.getuid()).pw_dir
@@ -218,7 +218,7 @@ def test_the_account_has_a_home():
 
 @pytest.mark.parametrize(("error", "found"), [(ImportError, "~"), (KeyError, ""), (OSError, "")])
 def test_an_account_that_can_not_be_asked_has_no_home(monkeypatch, error, found):
-    """Without a passwd database, the standard library's rule for this system holds."""
+    """Without a passwd database the standard library's rule for this system counts."""
 
     def fail(_):
         raise error
@@ -243,7 +243,7 @@ def test_an_account_that_can_not_be_asked_has_no_home(monkeypatch, error, found)
     ],
 )
 def test_what_is_written_goes_to_the_first_directory_that_is_set(environ, directory):
-    """$<APP>_CONFIG_ROOT, $XDG_CONFIG_HOME/<app>, $HOME/.config/<app>, in this order."""
+    """The order is $<APP>_CONFIG_ROOT, $XDG_CONFIG_HOME/<app>, $HOME/.config/<app>."""
     assert consent.config_directory("vllm", environ) == directory
 
 
@@ -253,7 +253,7 @@ def test_what_is_written_goes_to_the_first_directory_that_is_set(environ, direct
      ("on 2026-11-24T10:00:00", 1795514400), ("on 2026-11-24", 1795478400)],
 )  # fmt: skip
 def test_the_time_at_which_it_was_turned_on_is_utc(home, text, seconds):
-    """With or without its Z; 0 where no one turned it on."""
+    """The Z may be missing; the time is 0 where nobody turned reporting on."""
     (home / ".config/vllm").mkdir(parents=True)
     (home / ".config/vllm/usage_mode").write_text(text)
 
@@ -274,14 +274,14 @@ def test_any_off_wins_over_any_local_and_any_local_over_on(monkeypatch, home):
 
 
 def test_an_apps_own_signals_are_no_one_elses(monkeypatch):
-    """VLLM_DO_NOT_TRACK is about vllm alone; without an app only what belongs to none counts."""
+    """VLLM_DO_NOT_TRACK only counts for vllm; without an app only the signals that belong to no app count."""
     monkeypatch.setenv("VLLM_DO_NOT_TRACK", "1")
 
     assert (decide("vllm").mode, decide("myengine").mode, decide(None).mode) == (OFF, ON, ON)
 
 
 def test_every_signal_is_listed_with_its_raw_value(monkeypatch, home, tmp_path):
-    """The list that `status` shows is whole, whatever is decided early."""
+    """`status` shows all signals, also those after the first that decides."""
     monkeypatch.setenv("DO_NOT_TRACK", "0")
     monkeypatch.setenv("OTEL_USAGE_EXPORTER", "otlp")
     config, etc = home / ".config/vllm", tmp_path / "etc"
@@ -300,7 +300,7 @@ def test_every_signal_is_listed_with_its_raw_value(monkeypatch, home, tmp_path):
 
 
 def test_a_path_that_is_none_is_listed_as_such():
-    """Both of its files, so that `status` shows why it is off."""
+    """The list has both of its files, so that `status` shows why the mode is off."""
     listed = [(s.name, s.value, s.means) for s in signals(None, {}) if "\0" in s.name]
     listed += [(s.name, s.value, s.means) for s in signals("vllm", {"HOME": "/a\0b"}) if "\0" in s.name]
 
@@ -317,7 +317,7 @@ def test_a_url_in_place_of_a_destination_is_not_shown(monkeypatch, value):
 
 
 def test_whoever_says_nothing_about_it_is_not_on_this_machine(monkeypatch):
-    """A test run sends nothing unless its destination is known to be here."""
+    """A test run sends only where its destination is known to be on this machine."""
     monkeypatch.setitem(sys.modules, "pytest", pytest)
 
     assert decide("vllm").mode == LOCAL
@@ -325,7 +325,7 @@ def test_whoever_says_nothing_about_it_is_not_on_this_machine(monkeypatch):
 
 
 def test_the_directory_without_a_home_is_the_accounts_unless_it_must_not_be_asked(monkeypatch):
-    """A look-up may go to the network."""
+    """That look-up may go to the network."""
     monkeypatch.setattr(consent, "_account_home", lambda: "/account")
     asked, unasked = consent.config_directory("vllm", {}), consent.config_directory("vllm", {}, ask_account=False)
 
@@ -333,7 +333,7 @@ def test_the_directory_without_a_home_is_the_accounts_unless_it_must_not_be_aske
 
 
 def test_an_opt_out_in_the_environment_looks_at_no_file(monkeypatch):
-    """Decided by the first signal: nothing is opened, listed or looked up."""
+    """The first such signal decides: no file is opened or listed, and no name is looked up."""
     monkeypatch.setenv("DO_NOT_TRACK", "1")
     monkeypatch.setattr(consent, "_files", lambda *_: pytest.fail("a file was looked at"))
 

@@ -1,4 +1,4 @@
-"""The documents say what is so."""
+"""The documents agree with the code."""
 
 import json
 import re
@@ -145,7 +145,7 @@ def test_the_line_that_vllms_endpoint_is_named_by_is_its_own():
 
 
 def test_every_dependency_is_explained():
-    """The README's table names just what the package asks for."""
+    """The table of the README names the dependencies of the package and no others."""
     asked = {re.match(r"[\w-]+", dependency)[0] for dependency in requires("otel-usage") if "extra ==" not in dependency}
     section = README.partition("## Dependencies")[2]
 
@@ -163,7 +163,7 @@ def test_the_figures_of_the_readme_are_those_that_were_measured():
 
 
 def test_every_command_is_in_the_help():
-    """And each command's help has an example."""
+    """The help of each command has an example."""
     from otel_usage.cli import cli
 
     examples = {name: "Example:" in (command.help or "") for name, command in cli.commands.items()}
@@ -187,7 +187,7 @@ def test_the_first_snippet_of_the_readme_runs(home):
 
 
 def test_every_setting_of_the_collector_is_in_its_page():
-    """And the page names none that there is not."""
+    """The page names no setting that does not exist."""
     folder = ROOT / "collector-config"
     read = {name for path in folder.glob("*.yaml") for name in re.findall(r"\$\{env:(\w+)", path.read_text(encoding="utf-8"))}
     table = (folder / "README.md").read_text(encoding="utf-8").partition("## Settings")[2].partition("## What")[0]

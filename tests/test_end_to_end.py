@@ -1,4 +1,4 @@
-"""One report, end to end: detected, declared, admitted, written, and received by a real receiver, in every way out."""
+"""One report is detected, declared, admitted, written, and received by a real receiver, for each kind of destination."""
 
 import json
 import threading
@@ -49,7 +49,7 @@ def report(monkeypatch, home):
 
 
 def cut(time):
-    """Return a time in nanoseconds as the hour in which it lies."""
+    """Return the hour of a time, both in nanoseconds."""
     return time - time % (3600 * 10**9)
 
 
@@ -70,8 +70,8 @@ def check(received, line, time):
     assert resource_spans.schema_url == "https://opentelemetry.io/schemas/1.44.0"
 
 
-def test_the_sealed_sender_delivers_to_the_projects_endpoint(report, receiver):
-    """One request, with exactly the headers of docs/design.md, "Requests to the project"."""
+def test_the_projects_sender_delivers_to_the_projects_endpoint(report, receiver):
+    """It makes one request with exactly the headers of docs/design.md, "Requests to the project"."""
     flushed, (line,) = report(endpoint=receiver.url)
     received = receiver.only
     check(received, line, cut(line["log_time"]))
@@ -88,7 +88,7 @@ def test_the_sealed_sender_delivers_to_the_projects_endpoint(report, receiver):
 
 
 def test_the_stock_exporter_delivers_over_http(report, receiver):
-    """To the operator's own collector, with the operator's headers."""
+    """The report goes to the operator's collector with the operator's headers."""
     flushed, (line,) = report(
         OTEL_EXPORTER_OTLP_ENDPOINT=receiver.url, OTEL_EXPORTER_OTLP_HEADERS="authorization=Bearer%20SECRET"
     )
@@ -99,7 +99,7 @@ def test_the_stock_exporter_delivers_over_http(report, receiver):
 
 
 def test_the_stock_exporter_delivers_over_grpc(report, grpc_receiver):
-    """The same report, the same headers."""
+    """The report and the headers are the same."""
     flushed, (line,) = report(
         OTEL_EXPORTER_OTLP_ENDPOINT=grpc_receiver.url,
         OTEL_EXPORTER_OTLP_PROTOCOL="grpc",
@@ -112,7 +112,7 @@ def test_the_stock_exporter_delivers_over_grpc(report, grpc_receiver):
 
 
 def test_the_json_wire_posts_the_line_as_it_is(report, receiver, home):
-    """To the URL unchanged, exact and uncompressed; any 2xx is success."""
+    """The URL is unchanged, the line exact and uncompressed, and any 2xx is a success."""
     receiver.reply = (204, {}, b"")
     flushed, _ = report(endpoint=receiver.url + "/usage?v=1", wire="json")
     received = receiver.only
@@ -124,7 +124,7 @@ def test_the_json_wire_posts_the_line_as_it_is(report, receiver, home):
 
 
 def test_two_destinations_get_reports_that_can_not_be_joined(report, receiver, grpc_receiver):
-    """Each has ids of its own; the file has the project's."""
+    """Each destination has its own ids; the file has the project's."""
     flushed, (line,) = report(
         endpoint=receiver.url, OTEL_EXPORTER_OTLP_ENDPOINT=grpc_receiver.url, OTEL_EXPORTER_OTLP_PROTOCOL="grpc"
     )
@@ -154,7 +154,7 @@ def test_what_the_host_sets_after_the_call_changes_no_destination(monkeypatch, h
 
 @pytest.mark.parametrize("wire", ["otlp", "json"])
 def test_only_one_of_two_destinations_gets_the_exact_time(report, receiver, grpc_receiver, wire):
-    """The project gets the hour, and the operator's collector does where the project gets the exact line of the file."""
+    """The project gets the hour; where the project gets the exact line, the operator's collector gets the hour."""
     receiver.reply = receiver.reply if wire == "otlp" else (204, {}, b"")
     _, (line,) = report(
         endpoint=receiver.url, wire=wire, OTEL_EXPORTER_OTLP_ENDPOINT=grpc_receiver.url, OTEL_EXPORTER_OTLP_PROTOCOL="grpc"
@@ -168,14 +168,14 @@ def test_only_one_of_two_destinations_gets_the_exact_time(report, receiver, grpc
 
 @pytest.mark.parametrize("exporter", ["none", "console"])
 def test_local_mode_writes_the_file_and_sends_nothing(report, receiver, exporter):
-    """Although the stock processors skip what is recorded only."""
+    """The stock processors skip a span that is recorded and not sampled; the line is written all the same."""
     flushed, lines = report(endpoint=receiver.url, OTEL_USAGE_EXPORTER=exporter)
 
     assert (flushed, len(lines), receiver.received) == (True, 1, [])
 
 
 def test_local_mode_loads_no_opentelemetry(run_python, home):
-    """The line needs none."""
+    """The line does not need it."""
     done = run_python("""
         import sys
         from otel_usage import UsageReporter
@@ -191,7 +191,7 @@ def test_local_mode_loads_no_opentelemetry(run_python, home):
 
 @pytest.mark.parametrize(("kind", "count"), [("operator", 1), ("operator's project", 1), ("project", 0)])
 def test_a_file_that_can_not_be_written_stops_only_what_the_operator_did_not_name(monkeypatch, home, receiver, kind, count):
-    """The operator's own collector gets the report; the project nothing that the operator can't see."""
+    """The operator's collector gets the report, and the project gets nothing that its operator can't see."""
     (home / ".config" / "myengine" / "usage_stats.json").mkdir(parents=True)
     endpoint = receiver.url if kind == "project" else None
     if kind == "operator":
@@ -205,7 +205,7 @@ def test_a_file_that_can_not_be_written_stops_only_what_the_operator_did_not_nam
 
 
 def test_an_attempt_that_failed_is_made_again_by_flush(report, receiver, monkeypatch):
-    """`flush` sends now what was not taken before, and tells whether it was."""
+    """`flush` sends each report that was not accepted before, and returns whether it was accepted now."""
     receiver.reply = (503, {}, b"")
     usage = UsageReporter("myengine", endpoint=receiver.url)
     usage.report()
@@ -217,7 +217,7 @@ def test_an_attempt_that_failed_is_made_again_by_flush(report, receiver, monkeyp
 
 @pytest.mark.parametrize("status", [400, 401, 404, 413])
 def test_what_was_refused_for_good_is_not_sent_again(receiver, status):
-    """A 4xx is an answer."""
+    """A 4xx is a permanent refusal."""
     receiver.reply = (status, {}, b"secret words of the server")
     usage = UsageReporter("myengine", endpoint=receiver.url)
     usage.report()
@@ -243,7 +243,7 @@ def test_an_opt_out_between_the_line_and_the_send_is_heeded(monkeypatch, receive
 
 
 def test_the_ledger_tells_the_last_delivery_without_the_servers_words(receiver, home):
-    """For `status`: when, where to, and what became of it."""
+    """`status` shows its time, destination and outcome."""
     from otel_usage.delivery.log import last_delivery
 
     receiver.reply = (400, {}, b"SECRET WORDS")
@@ -261,7 +261,7 @@ def test_the_ledger_tells_the_last_delivery_without_the_servers_words(receiver, 
 
 
 def test_nothing_is_printed_and_the_threads_end(run_python, receiver):
-    """A real process with a dead collector and a refusing project: no output, no traceback, status 0, one thread."""
+    """A real process meets a dead collector and a refusing project: no output, no traceback, status 0, one thread."""
     receiver.reply = (500, {}, b"")
     done = run_python("""
         import os, sys, time

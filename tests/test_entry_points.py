@@ -1,4 +1,4 @@
-"""The entry points, as users of OpenTelemetry name them: opentelemetry-instrument and OTEL_CONFIG_FILE, for real."""
+"""The entry points work as users of OpenTelemetry name them, with opentelemetry-instrument and OTEL_CONFIG_FILE."""
 
 import json
 import os
@@ -31,7 +31,7 @@ SHOW = """
 
 @pytest.fixture
 def instrumented(tmp_path):
-    """Run code under opentelemetry-instrument, as its users do, with the environment given."""
+    """Run code under opentelemetry-instrument with the given environment."""
 
     def run(code, **environment):
         return subprocess.run(
@@ -56,7 +56,7 @@ def configured(instrumented, tmp_path):
 
 
 def test_they_are_registered_under_these_names():
-    """Each group has one entry of ours, and each can be loaded."""
+    """Each group has one entry of ours, which can be loaded."""
     groups = ("opentelemetry_traces_sampler", "opentelemetry_sampler", "opentelemetry_traces_exporter",
               "opentelemetry_resource_detector", "otel_usage.apps")  # fmt: skip
     found = {g: {e.name: e.load() for e in entry_points(group=g) if e.value.startswith("otel_usage.")} for g in groups}
@@ -71,14 +71,14 @@ def test_they_are_registered_under_these_names():
 
 
 def test_no_distro_and_no_configurator_is_registered():
-    """Those are exclusive, and would take over the host."""
+    """A process has one of each, and ours would replace the host's."""
     ours = [e for g in ("opentelemetry_distro", "opentelemetry_configurator") for e in entry_points(group=g) if "otel_usage" in e.value]
 
     assert ours == []
 
 
 def test_the_exporter_writes_usage_spans_and_no_others(instrumented, home):
-    """OTEL_TRACES_EXPORTER=otel_usage_file, with the resource of the host's pipeline."""
+    """OTEL_TRACES_EXPORTER=otel_usage_file uses the resource of the host's pipeline."""
     done = instrumented(
         SPANS, OTEL_TRACES_EXPORTER="otel_usage_file", OTEL_SERVICE_NAME="myengine", OTEL_USAGE_EXPORTER="otlp",
         OTEL_EXPERIMENTAL_RESOURCE_DETECTORS="otel_usage",
@@ -99,7 +99,7 @@ def test_the_exporter_writes_usage_spans_and_no_others(instrumented, home):
     ],
 )
 def test_the_sampler_decides_usage_spans_by_consent(instrumented, environment, recorded):
-    """OTEL_TRACES_SAMPLER=otel_usage, with the app in its argument."""
+    """OTEL_TRACES_SAMPLER=otel_usage has the app in its argument."""
     done = instrumented(SHOW, OTEL_TRACES_SAMPLER="otel_usage", **environment)
     said = "OTEL_TRACES_SAMPLER_ARG: no app 'myengine' is installed; the known ones are: vllm; the opt-outs of 'myengine' count all the same\n"
 
@@ -124,7 +124,7 @@ def test_the_exporter_writes_the_facts_of_an_installed_app(instrumented, home):
 
 @pytest.mark.parametrize(("chosen", "found"), [("otel_usage", True), ("*", False)])
 def test_the_detector_adds_hardware_only_where_it_is_named(instrumented, chosen, found):
-    """OTEL_EXPERIMENTAL_RESOURCE_DETECTORS; a star alone does not name it, and the oldest release fails at a star."""
+    """A star in OTEL_EXPERIMENTAL_RESOURCE_DETECTORS does not name it; the oldest release fails at a star."""
     done = instrumented(SHOW, OTEL_EXPERIMENTAL_RESOURCE_DETECTORS=chosen)
     failed = OLDEST and chosen == "*"
 
@@ -155,7 +155,7 @@ CONFIGURATION = """
 
 @pytest.mark.parametrize(("environment", "lines"), [({}, 1), ({"DO_NOT_TRACK": ""}, 0)])
 def test_all_three_work_by_declarative_configuration(configured, tmp_path, environment, lines):
-    """OTEL_CONFIG_FILE with sampler, exporter and detector; an opt-out drops the span, the oldest release reads no file."""
+    """OTEL_CONFIG_FILE names sampler, exporter and detector; an opt-out drops the span. The oldest release reads no file."""
     done = configured(SPANS, CONFIGURATION.format(directory=tmp_path / "usage"), OTEL_USAGE_EXPORTER="otlp", **environment)
     path = tmp_path / "usage" / "usage_stats.json"
     found = [json.loads(line)["num_cpu"] for line in path.read_text().splitlines()] if path.exists() else []

@@ -1,4 +1,4 @@
-"""What happens in production: calls that fail, processes that are killed. Nothing raises, nothing acknowledged is lost."""
+"""Calls fail and processes are killed: nothing raises, and no acknowledged line is lost."""
 
 import json
 import random
@@ -56,7 +56,7 @@ print(sent, *sorted(raised))
 
 @pytest.mark.slow
 def test_whatever_call_of_the_file_and_the_outbox_fails_the_report_is_sent(run_python, receiver, home, monkeypatch):
-    """Each of 11 calls with each of 15 errors: nothing raises or is printed, and the operator's server gets every report."""
+    """Each of 11 calls fails with each of 15 errors: nothing raises or prints, and the operator's server gets every report."""
     done = run_python(FAULTS, MYENGINE_USAGE_STATS_SERVER=receiver.url)
     uuids = {resource["service.instance.id"] for received in receiver.received for resource, _, _ in received.spans}
 
@@ -83,7 +83,7 @@ while True:
 @pytest.mark.soak
 @pytest.mark.parametrize(("length", "ci"), [(1_100, 12), (64_000, 8)])
 def test_no_acknowledged_line_is_lost_when_writers_are_killed(tmp_path, size, length, ci):
-    """Eight writers that are killed at a random moment, again and again: every line that was told to be written is there."""
+    """Eight writers are killed at random moments: every line that they acknowledged is in the file."""
     path = tmp_path / "usage_stats.json"
     acknowledged = torn = 0
     rounds = size(ci, 125)
@@ -101,7 +101,7 @@ def test_no_acknowledged_line_is_lost_when_writers_are_killed(tmp_path, size, le
 
 
 def _kill_writers(path, number, length):
-    """Kill eight writers; return the ids that they acknowledged, those in the file, and how many lines are torn."""
+    """Kill eight writers; return the ids that they acknowledged, those in the file, and the number of torn lines."""
     before = path.stat().st_size if path.exists() else 0
     writers = [subprocess.Popen([sys.executable, "-c", WRITE, str(path), f"{number}.{n}", str(length)], stdout=subprocess.PIPE, text=True)
                for n in range(8)]  # fmt: skip
@@ -136,7 +136,7 @@ while True:
 @pytest.mark.slow
 @pytest.mark.soak
 def test_what_a_killed_process_could_not_deliver_a_later_one_does(run_python, receiver, home, size):
-    """Every line of the file arrives, and none that is not in it; each counted once."""
+    """Exactly the lines of the file arrive, and each counts once."""
     kills = size(10, 100)
     begun = []
     for number in range(kills):

@@ -1,4 +1,4 @@
-"""The host is as it was without us: its tracing, its handlers, its filters; and its settings do not steer us."""
+"""The host's tracing, handlers and filters are as they were, and its settings do not change ours."""
 
 import logging
 import os
@@ -26,20 +26,20 @@ from otel_usage.delivery.exporters.otlp import Silence
 
 
 def reported(endpoint, **facts):
-    """Report to an endpoint and return whether it was taken."""
+    """Report to an endpoint, and return whether it was accepted."""
     usage = UsageReporter("myengine", version="1.2.0", endpoint=endpoint, facts=APP.facts)
     usage.report(facts, context="API_SERVER")
     return usage.flush(10)
 
 
 def of_loggers(names):
-    """Return what the host can have set on each of these loggers."""
+    """Return everything that the host can have set on these loggers."""
     loggers = {name: logging.getLogger(name) for name in names}
     return {name: (logger.level, logger.disabled, logger.propagate, [*logger.handlers], [*logger.filters]) for name, logger in loggers.items()}
 
 
 def of_the_host(loggers):
-    """Return all that is the process's and not ours to change."""
+    """Return everything in the process that belongs to the host."""
     return {
         "provider": trace.get_tracer_provider(), "context": context.get_current(), "warnings": [*warnings.filters],
         "hooks": (sys.excepthook, threading.excepthook, sys.unraisablehook, sys.gettrace()),
@@ -51,7 +51,7 @@ def of_the_host(loggers):
 
 @pytest.fixture
 def loggers():
-    """The names of the loggers there are: the root, one of the host's own, and those of the libraries."""
+    """The names of the loggers: the root, one of the host, and those of the libraries."""
     host = logging.getLogger("host")
     host.addHandler(logging.NullHandler())
     yield ["", *(name for name, logger in logging.root.manager.loggerDict.items() if isinstance(logger, logging.Logger))]
@@ -60,7 +60,7 @@ def loggers():
 
 @pytest.mark.parametrize("way", ["project", "operator"])
 def test_the_hosts_own_tracing_is_the_same_with_a_report_in_between(receiver, monkeypatch, loggers, way):
-    """A host application with its own provider: its spans, provider, context and everything global are as without us."""
+    """The host has its own provider; its spans, provider, context and globals are as they are without us."""
     exporter = InMemorySpanExporter()
     provider = TracerProvider(shutdown_on_exit=False)
     provider.add_span_processor(SimpleSpanProcessor(exporter))
@@ -85,7 +85,7 @@ def test_the_hosts_own_tracing_is_the_same_with_a_report_in_between(receiver, mo
 
 
 def test_an_instrumented_http_library_sees_nothing_of_it(receiver, monkeypatch):
-    """No span of the host's for our requests, no traceparent in them, over either sender."""
+    """The host gets no span for our requests, and they have no traceparent, with either sender."""
     from opentelemetry.instrumentation.requests import RequestsInstrumentor
 
     exporter = InMemorySpanExporter()
@@ -106,7 +106,7 @@ def test_an_instrumented_http_library_sees_nothing_of_it(receiver, monkeypatch):
 
 
 def test_a_failing_exporters_log_does_not_reach_the_hosts_handlers(monkeypatch, caplog):
-    """While it sends, what the stock exporter logs on our thread is filtered; the filters are gone afterwards."""
+    """During a send the records of the stock exporter on our thread are filtered; afterwards the filters are gone."""
     caplog.set_level(logging.DEBUG)
     monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", "http://127.0.0.1:9")
     monkeypatch.setenv("OTEL_EXPORTER_OTLP_TIMEOUT", "2")
@@ -117,7 +117,7 @@ def test_a_failing_exporters_log_does_not_reach_the_hosts_handlers(monkeypatch, 
 
 
 def test_the_hosts_own_records_pass_meanwhile(caplog):
-    """The filter is for one thread only."""
+    """The filter works on one thread only."""
     logger = logging.getLogger("opentelemetry.sdk")
     done = threading.Event()
 
@@ -142,7 +142,7 @@ VARIABLES = sorted(name for name in vars(sdk_variables) if name.startswith("OTEL
 
 
 def test_every_variable_of_the_sdk_set_to_nonsense_breaks_nothing(run_python, receiver, lines):
-    """The host does not notice, the line is written; the send is all that a broken value may cost."""
+    """The host notices nothing and the line is written; a broken value can only cost the send."""
     done = run_python(
         f"""
         from otel_usage import UsageReporter
@@ -165,7 +165,7 @@ STEERING = {
 
 
 def of_a_plain_provider():
-    """Return what the SDK makes of the same report where nothing is passed explicitly."""
+    """Return the span that the SDK makes of the same report where every argument has its default."""
     exporter = InMemorySpanExporter()
     provider = TracerProvider(shutdown_on_exit=False)
     provider.add_span_processor(SimpleSpanProcessor(exporter))
@@ -176,7 +176,7 @@ def of_a_plain_provider():
 
 @pytest.mark.parametrize("variable", STEERING)
 def test_none_of_the_hosts_settings_steers_the_pipeline(monkeypatch, receiver, variable):
-    """Sampler, limits and resource that the SDK takes from the environment are not ours."""
+    """The sampler, limits and resource that the SDK takes from the environment do not apply to our span."""
     before = of_a_plain_provider()
     monkeypatch.setenv(variable, STEERING[variable])
     steered = of_a_plain_provider()
@@ -203,7 +203,7 @@ FORK = """
 
 
 def test_no_provider_outlives_its_report(receiver):
-    """A provider that lived on would have the host's process detectors run in every forked child."""
+    """A provider that lives on would run the host's process detectors in every forked child."""
     done = subprocess.run(
         [sys.executable, "-c", textwrap.dedent(FORK), receiver.url], capture_output=True, text=True, timeout=60, check=False
     )
@@ -212,7 +212,7 @@ def test_no_provider_outlives_its_report(receiver):
 
 
 def test_a_handler_of_the_host_that_reports_makes_no_loop(receiver, lines):
-    """Whatever is logged on the way, by us or by what sends, to an adopter's logger too: one report, and none within another."""
+    """Our records, the sender's and the adopter's logger's all call it: there is one report, and none inside another."""
     usage = UsageReporter("myengine", version="1.2.0", endpoint=receiver.url, facts=APP.facts, logger=logging.getLogger("mine"))
     depth, depths = Counter(), set()
 

@@ -1,4 +1,4 @@
-"""Two containers that share a home: process numbers mean nothing between them, and nothing relies on them."""
+"""Two containers share a home: process numbers mean nothing across them, and no code relies on them."""
 
 import os
 import subprocess
@@ -46,7 +46,7 @@ sys.stdin.readline()
 
 @pytest.fixture
 def container():
-    """Start Python in a pid namespace of its own, with its own /proc; all end with the test."""
+    """Start Python in a pid namespace of its own with its own /proc; every container ends with the test."""
     started = []
 
     def start(code, *arguments):
@@ -64,14 +64,14 @@ def container():
 
 
 def say(process, text=""):
-    """Write a line to a process, and return the line that it answers."""
+    """Write a line to a process, and return its answer."""
     process.stdin.write(text + "\n")
     process.stdin.flush()
     return process.stdout.readline().strip()
 
 
 def test_what_a_process_in_another_container_is_sending_is_not_sent_twice(container, home, receiver, monkeypatch):
-    """Both are number 1; a claim holds across, blocks nobody, and is gone with its process."""
+    """Both have number 1. A claim holds across containers, blocks nobody, and ends with its process."""
     monkeypatch.setenv("MYENGINE_USAGE_STATS_SERVER", receiver.url)
     receiver.reply = (503, {}, b"")
     first = container(REPORT).communicate(timeout=30)
@@ -96,7 +96,7 @@ def test_what_a_process_in_another_container_is_sending_is_not_sent_twice(contai
 
 
 def test_the_siblings_of_one_container_pick_one_whatever_another_sweeps_away(container, home):
-    """A lock whose process can't be seen from here is not that of a run that is over."""
+    """The lock of an invisible process is not taken for that of a finished run."""
     one = container(SIBLINGS)
     first = say(one)
     other = container(SIBLINGS)
@@ -118,7 +118,7 @@ def test_many_containers_write_one_file_and_one_outbox(container, home):
 
 
 def test_an_entry_of_this_process_is_held_against_a_container(container, tmp_path):
-    """And the other way round."""
+    """A container's entry is held against this process as well."""
     entry = put(str(tmp_path), {"uuid": "u"}, collected=1, kind="report", run="u")
     while_held = container(HOLD, str(tmp_path), entry.name).stdout.readline()
     entry.leave()

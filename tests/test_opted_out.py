@@ -1,4 +1,4 @@
-"""Opted out means nothing, as the kernel sees it: each signal in a process of its own, under strace."""
+"""After an opt-out the kernel sees nothing of us: strace watches one process for each signal."""
 
 import json
 import os
@@ -38,7 +38,7 @@ NETWORK = re.compile(r"^(socket|connect|bind|listen|accept|send|recv|execve|fork
 
 @pytest.fixture
 def watched(tmp_path):
-    """Run the program under strace; return what it did beyond looking, and what it had loaded at its end."""
+    """Run the program under strace; return every act beyond reading, and the modules that it had loaded at its end."""
 
     def run(*arguments, **environment):
         assert shutil.which("strace"), "strace is missing: install it (Debian: apt-get install strace)"
@@ -66,7 +66,7 @@ def _only_looks(name, rest):
 @pytest.mark.slow
 @pytest.mark.parametrize("signal", [*OFF, *BLIND])
 def test_opted_out_the_kernel_sees_nothing(watched, tmp_path, signal):
-    """No socket, no file made, written or deleted, no thread, no process; nothing heavy is loaded."""
+    """There is no socket, no file that is made, written or deleted, no thread and no process; no heavy module is loaded."""
     give = {**OFF, **BLIND}[signal]
     done, loaded = watched(**give(tmp_path))
 
@@ -74,7 +74,7 @@ def test_opted_out_the_kernel_sees_nothing(watched, tmp_path, signal):
 
 
 def test_opted_out_what_waits_is_unlinked_and_nothing_else_is_done(watched, tmp_path):
-    """Directories are opened for reading alone, and a file of another's in the outbox is left where it is."""
+    """Directories are opened for reading only, and another user's file in the outbox stays."""
     directory = tmp_path / "home" / ".config" / "myengine"
     for number in range(2):
         put(str(directory), {}, collected=number, kind="report", run="r").leave()
@@ -88,7 +88,7 @@ def test_opted_out_what_waits_is_unlinked_and_nothing_else_is_done(watched, tmp_
 @pytest.mark.slow
 @pytest.mark.parametrize("signal", [*LOCAL, "pytest"])
 def test_in_local_mode_the_kernel_sees_no_socket(watched, tmp_path, signal):
-    """Nor a process, nor OpenTelemetry: the file alone is written."""
+    """There is no other process and no OpenTelemetry either: only the file is written."""
     environment = LOCAL[signal](tmp_path) if signal in LOCAL else {"MYENGINE_USAGE_STATS_SERVER": "https://192.0.2.1", "VLLM_USAGE_STATS_SERVER": "https://192.0.2.1"}  # fmt: skip
     done, loaded = watched(*(["running"] if signal == "pytest" else []), **environment)
 
@@ -98,7 +98,7 @@ def test_in_local_mode_the_kernel_sees_no_socket(watched, tmp_path, signal):
 
 
 def test_the_watch_sees_what_is_done_when_nobody_opted_out(watched):
-    """Else it would prove nothing: files, threads, sockets and libraries show."""
+    """Files, threads, sockets and libraries show; without this, the tests above would prove nothing."""
     done, loaded = watched()
     kinds = {call.partition("(")[0] for call in done}
 

@@ -1,4 +1,4 @@
-"""Linux comes first; other systems import it and degrade without an error."""
+"""Linux comes first; on other systems the package imports and does less, without an error."""
 
 import json
 
@@ -27,7 +27,7 @@ MACOS = ("darwin", [], ["confstr"])
 
 @pytest.mark.parametrize(("platform", "modules", "names"), [WINDOWS, MACOS], ids=["Windows", "macOS"])
 def test_a_system_without_the_calls_of_linux_writes_the_line(run_python, home, platform, modules, names):
-    """What such a system lacks is taken away here; the facts that can't be known are null."""
+    """The test removes the calls that such a system lacks; the facts that can't be known are null."""
     done = run_python(
         WITHOUT.format(platform=platform, modules=modules, names=names), OTEL_USAGE_EXPORTER="none", APPDATA=str(home)
     )

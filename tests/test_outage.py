@@ -1,4 +1,4 @@
-"""A collector that is away for a while: all reports arrive once it is back, unless somebody opted out in between."""
+"""A collector is away for a while: every report arrives once it is back, unless somebody opts out in between."""
 
 import os
 import socket
@@ -22,7 +22,7 @@ usage.flush(30)
 
 
 def run(processes=1, **environment):
-    """Have so many processes of their own report, side by side."""
+    """Have that many processes report in parallel."""
     started = [subprocess.Popen([sys.executable, "-c", RUN], env={**os.environ, **environment}, stdout=subprocess.PIPE,
                                 stderr=subprocess.STDOUT, text=True) for _ in range(processes)]  # fmt: skip
     output = [process.communicate(timeout=60)[0] for process in started]
@@ -31,13 +31,13 @@ def run(processes=1, **environment):
 
 
 def ids(received):
-    """Return the pair of ids by which each report that arrived is counted."""
+    """Return the pair of ids by which each received report is counted."""
     return [(resource["service.instance.id"], span.span_id) for one in received for resource, span, _ in one.spans]
 
 
 @pytest.fixture
 def port():
-    """A port on which nobody listens."""
+    """A port that nobody listens on."""
     with socket.create_server(("127.0.0.1", 0)) as server:
         return server.getsockname()[1]
 
@@ -49,7 +49,7 @@ def port():
     ids=["the project's", "the operator's own"],
 )
 def test_after_an_outage_every_report_arrives_once(home, port, variable, runs, processes):
-    """From runs of several processes each; every one is counted once."""
+    """Each run has several processes, and each report counts once."""
     server = {variable: f"http://127.0.0.1:{port}"}
     for _ in range(runs):
         run(processes, **server)
@@ -67,7 +67,7 @@ def test_after_an_outage_every_report_arrives_once(home, port, variable, runs, p
 
 @pytest.mark.parametrize("variable", ["MYENGINE_USAGE_STATS_SERVER", "OTEL_EXPORTER_OTLP_ENDPOINT"])
 def test_redirected_in_between_none_goes_to_the_other_destination(home, receiver, port, variable):
-    """What waits for one is never sent to another; where its own is gone, it is deleted."""
+    """A report that waits for one destination is never sent to another; it is deleted where its destination is gone."""
     for _ in range(2):
         run(2, **{variable: f"http://127.0.0.1:{port}"})
     left = len(waiting(str(home / ".config/myengine")))
@@ -78,7 +78,7 @@ def test_redirected_in_between_none_goes_to_the_other_destination(home, receiver
 
 @pytest.mark.parametrize("signal", [*OFF, *LOCAL])
 def test_opted_out_in_between_none_of_the_old_ones_ever_arrives(tmp_path, monkeypatch, receiver, signal):
-    """By each signal, for one run alone: it deletes what waits, and opting in again brings none of it back."""
+    """Each signal, in one run alone, deletes the reports that wait, and a later opt-in does not bring them back."""
     receiver.reply = (503, {}, b"")
     monkeypatch.setenv("MYENGINE_USAGE_STATS_SERVER", receiver.url)
     for name, value in directories(tmp_path).items():
@@ -101,7 +101,7 @@ def test_opted_out_in_between_none_of_the_old_ones_ever_arrives(tmp_path, monkey
 
 
 def report():
-    """Make a report as a run of its own does, and send what waits."""
+    """Report in a run of its own, and send what waits."""
     usage = UsageReporter(APP, heartbeat=0)
     usage.report(force=True)
     usage.flush(10)

@@ -1,4 +1,4 @@
-"""For any facts in any configuration: nothing raises, nothing undeclared leaves, and the file and OTLP say the same."""
+"""For any facts and any configuration nothing raises, nothing undeclared leaves, and the file and OTLP agree."""
 
 import json
 import math
@@ -37,7 +37,7 @@ OF_TYPE = {str: TEXT, bool: st.booleans(), int: st.integers(-(2**64), 2**64) | s
 
 
 def mostly(kind):
-    """Return values that are of the declared type more often than not."""
+    """Return values, most of which have the declared type."""
     return st.sampled_from([True, True, False]).flatmap(lambda fits: OF_TYPE[kind] if fits else VALUES)
 
 
@@ -53,7 +53,7 @@ SETTINGS = st.dictionaries(VARIABLES, TEXT | st.sampled_from(WORDS), max_size=4)
 
 
 class Kept:
-    """Stands in for the run: keeps its jobs, and starts no thread."""
+    """Stands in for the run: it keeps its jobs and starts no thread."""
 
     is_new, misfits = False, 0
 
@@ -76,7 +76,7 @@ def leaving(report):
 
 @pytest.mark.soak
 def test_any_setting_is_decided():
-    """Consent, destination and proxy: an answer or the error that stands for one, never another."""
+    """Consent, destination and proxy each give an answer or their own error, and no other exception."""
     met = set()
 
     @given(SETTINGS)
@@ -103,7 +103,7 @@ def test_any_setting_is_decided():
 @example({"batch": True}, {}, None)
 @example({"batch": 2**70}, {}, None)
 def test_any_facts_are_reported_as_declared_or_not_at_all(declared, undeclared, context):
-    """The call raises nothing; what it leaves is a strict line of declared keys, and the same attributes as that line has."""
+    """The call raises nothing; its result is a strict line of declared keys and the attributes of that line."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(reporter, "Run", Kept)
         patch.setattr(reporter, "mark", lambda _: None)
@@ -133,7 +133,7 @@ def test_any_facts_are_reported_as_declared_or_not_at_all(declared, undeclared, 
 
 
 def or_any(*plausible):
-    """Return values that an adopter would write, and now and then others."""
+    """Return values that an adopter would write, and sometimes others."""
     return st.sampled_from([True] * 9 + [False]).flatmap(lambda fits: st.sampled_from(plausible) if fits else TEXT | PLAIN)
 
 
@@ -142,7 +142,7 @@ ROWS = st.lists(st.tuples(or_any("quantization", "batch", "uuid"), st.sampled_fr
 
 @pytest.mark.soak
 def test_a_declaration_is_taken_or_refused_with_a_reason():
-    """Whatever an adopter writes is an App of just that, or a ValueError that says why; never another error."""
+    """Any declaration becomes an App with exactly that, or raises a ValueError or TypeError with the reason."""
     made, refused = [], []
 
     @given(or_any("myengine", "sglang", "service"), or_any("1.2.0", None), or_any("https://stats.example.org", None), ROWS, or_any("otlp", "json"), or_any("LIBRARY"))

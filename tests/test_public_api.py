@@ -1,4 +1,4 @@
-"""The public names, pinned with all that may be passed to them: a change is a decision."""
+"""The public names are pinned with every argument, so that each change is a decision."""
 
 import inspect
 from importlib.metadata import distribution
@@ -98,7 +98,7 @@ vllm.general_plugins | otel_usage = otel_usage.integrations.vllm_plugin:register
 
 
 def described(name, part):
-    """Return a line for a part, and one for each public name that its class defines itself."""
+    """Return a line for a part, and one for each public name that its class itself defines."""
     if isinstance(part, property):
         return [f"{name} -> {inspect.signature(part.fget).return_annotation}"]
     if not callable(part):
@@ -109,7 +109,7 @@ def described(name, part):
 
 
 def test_the_public_names_and_signatures_are_these():
-    """What an adopter may import, pass and call: by name, kind, type and default."""
+    """An adopter may import, pass and call these: by name, kind, type and default."""
     found = [line for name, part in PARTS.items() for line in described(name, part)]
     new, gone = [line for line in found if line not in PINNED], [line for line in PINNED if line not in found]
 
@@ -118,14 +118,14 @@ def test_the_public_names_and_signatures_are_these():
 
 
 def test_the_entry_points_are_these():
-    """What other programs find by name, in the installed package."""
+    """Other programs find these by name in the installed package."""
     found = sorted(f"{entry.group} | {entry.name} = {entry.value}" for entry in distribution("otel-usage").entry_points)
 
     assert found == ENTRY_POINTS
 
 
 def test_every_public_part_says_what_it_does():
-    """Docstrings with a first line, on each public class and method."""
+    """Each public class and method has a docstring with a first line."""
     parts = [part for part in PARTS.values() if callable(part)]
     methods = [value for part in parts if inspect.isclass(part) for key, value in vars(part).items()
                if not key.startswith("_") and (callable(value) or isinstance(value, property))]  # fmt: skip

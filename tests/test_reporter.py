@@ -1,4 +1,4 @@
-"""UsageReporter: at once, once a run, and never into the host."""
+"""UsageReporter reports at once, once in a run, and never disturbs the host."""
 
 import errno
 import json
@@ -22,12 +22,12 @@ from otel_usage.run import job
 
 @pytest.fixture(autouse=True)
 def quick_detectors(monkeypatch):
-    """A machine that is found at once."""
+    """Detectors that find a small machine at once."""
     monkeypatch.setattr(job, "_detection", lambda _: Detection({"host": lambda: iter([("num_cpu", 2), ("gpu_count", 1)])}))
 
 
 def test_the_six_lines_of_adoption_make_one_report(lines):
-    """A name, a version, an endpoint and a declared fact; what was detected stands beside what was declared."""
+    """They have a name, a version, an endpoint and a declared fact; the report has the detected facts as well."""
     usage = UsageReporter("myengine", version="1.2.0", endpoint="https://stats.example.org",
                           facts=[Fact("quantization", str, why="which kernels to optimise first")])  # fmt: skip
     usage.report(context="API_SERVER", quantization="awq")
@@ -42,7 +42,7 @@ def test_the_six_lines_of_adoption_make_one_report(lines):
 
 
 def test_a_second_call_in_the_same_run_does_nothing_unless_forced(lines):
-    """One uuid names one reported configuration; `force` makes another, under another."""
+    """One uuid names one reported configuration; `force` makes another report with another uuid."""
     with UsageReporter(APP) as usage:
         usage.report(quantization="awq")
         usage.report(quantization="gptq")
@@ -54,7 +54,7 @@ def test_a_second_call_in_the_same_run_does_nothing_unless_forced(lines):
 
 
 def test_threads_that_race_on_first_use_make_one_report(lines):
-    """Whoever comes first reports."""
+    """The thread that comes first reports."""
     usage = UsageReporter(APP)
     barrier = threading.Barrier(16)
 
@@ -73,7 +73,7 @@ def test_threads_that_race_on_first_use_make_one_report(lines):
 
 
 def test_a_fact_that_is_passed_wins_over_its_detector_even_as_none(lines):
-    """The app knows better."""
+    """The app knows better than a detector."""
     with UsageReporter(APP) as usage:
         usage.report({"gpu_count": None}, num_cpu=4)
     (line,) = lines()
@@ -82,7 +82,7 @@ def test_a_fact_that_is_passed_wins_over_its_detector_even_as_none(lines):
 
 
 def test_facts_are_those_known_at_the_call(lines):
-    """Nothing amends a report later, not even through the mapping that was passed."""
+    """Later changes of the mapping that was passed do not change the report."""
     facts = {"quantization": "awq"}
     usage = UsageReporter(APP)
     usage.report(facts)
@@ -93,7 +93,7 @@ def test_facts_are_those_known_at_the_call(lines):
 
 
 def test_what_is_not_declared_is_dropped_and_counted(lines):
-    """The host notices nothing, the rest is reported, the adopter can see how many."""
+    """The host notices nothing, the other facts are reported, and the adopter can read the count."""
     usage = UsageReporter(APP)
     usage.report(secret="x", batch="eight", note="x" * 257, quantization="awq", scheduler="a/path")
     usage.flush()
@@ -113,7 +113,7 @@ def test_what_is_not_declared_is_dropped_and_counted(lines):
 )
 @pytest.mark.parametrize("how", ["argument", "environment"])
 def test_strict_raises_what_production_drops(monkeypatch, lines, facts, problem, how):
-    """strict=True or OTEL_USAGE_STRICT=1; nothing is reported then."""
+    """strict=True or OTEL_USAGE_STRICT=1 raises, and nothing is reported then."""
     if how == "environment":
         monkeypatch.setenv("OTEL_USAGE_STRICT", "1")
     usage = UsageReporter(APP, strict=True if how == "argument" else None)
@@ -126,7 +126,7 @@ def test_strict_raises_what_production_drops(monkeypatch, lines, facts, problem,
 
 @pytest.mark.parametrize("facts", [7, "text", [("a", 1)]])
 def test_nothing_raises_into_the_host(facts):
-    """Whatever is passed, and whatever fails inside."""
+    """This holds for any argument and any failure inside."""
     usage = UsageReporter(APP)
     usage.report(facts)
     usage.close()
@@ -230,14 +230,14 @@ def test_a_runtime_fact_may_have_any_key():
 
 
 def test_an_app_is_declared_once():
-    """What an App declares is not given again."""
+    """A value that the App declares can't be passed again."""
     with pytest.raises(ValueError, match="what an App declares is not given a second time"):
         UsageReporter(APP, version="2")
 
 
 @pytest.mark.parametrize("signal", ["DO_NOT_TRACK", "MYENGINE_NO_USAGE_STATS"])
 def test_opted_out_nothing_is_done(monkeypatch, home, signal):
-    """No thread, no file, no detector; and there is nothing to wait for."""
+    """There is no thread, file or detector, and nothing to wait for."""
     monkeypatch.setenv(signal, "0")
     monkeypatch.setattr("_thread.start_new_thread", lambda *_: pytest.fail("a thread was started"))
     usage = UsageReporter(APP)
@@ -267,7 +267,7 @@ def test_an_opt_out_during_a_run_takes_effect_before_the_line_is_written(monkeyp
 
 
 def test_without_a_thread_nothing_is_reported_and_nothing_raises(monkeypatch, lines):
-    """A thread limit is the host's business; `flush` tells that the line is not written."""
+    """A thread limit is the host's choice; `flush` says that the line is not written."""
 
     def fail(*_):
         raise RuntimeError
@@ -280,7 +280,7 @@ def test_without_a_thread_nothing_is_reported_and_nothing_raises(monkeypatch, li
 
 
 def test_a_report_that_is_made_later_asks_again_before_anything_is_detected_or_written(monkeypatch, home):
-    """Opted out meanwhile, not even the lock by which forked siblings pick one of them is made."""
+    """After an opt-out in between not even the lock is made by which forked siblings pick one of them."""
     detected = []
 
     def fail(*_):
@@ -304,7 +304,7 @@ def test_a_report_that_is_made_later_asks_again_before_anything_is_detected_or_w
 
 
 def test_a_report_that_could_not_be_made_is_made_later(monkeypatch, lines):
-    """What failed may be over by then: no descriptor was left, or no memory."""
+    """The cause may be over by then: no free descriptor, or no memory."""
     detections = iter([OSError(errno.EMFILE, "made to fail")])
 
     def detect(_known):
@@ -339,7 +339,7 @@ def test_close_waits_for_the_line_for_a_quarter_of_a_second_at_most(monkeypatch)
 
 
 def test_a_logger_is_told_what_was_dropped(caplog):
-    """At debug level, to the adopter's own logger; nobody else's."""
+    """Only the adopter's own logger gets it, at debug level."""
     import logging
 
     caplog.set_level(logging.DEBUG)
@@ -351,7 +351,7 @@ def test_a_logger_is_told_what_was_dropped(caplog):
 
 
 def test_runtime_facts_are_admitted_and_what_is_not_declared_is_counted():
-    """Facts declared for heartbeats, and no others."""
+    """Only the facts that are declared for heartbeats are admitted."""
     usage = UsageReporter(APP, strict=False)
     usage.set_runtime(requests=7, batch=8, nonsense=1)
     for wrong, problem in (({"batch": 8}, "batch is not declared for a heartbeat"), ({"requests": 10**12}, "requests is not from")):
@@ -362,7 +362,7 @@ def test_runtime_facts_are_admitted_and_what_is_not_declared_is_counted():
 
 
 def test_a_run_beats_while_it_lasts_and_not_after_it_was_closed(lines):
-    """With what was said last; give or take a tenth of the interval."""
+    """Each heartbeat has the latest runtime facts; the interval varies by a tenth."""
     usage = UsageReporter(APP, heartbeat=0.1)
     usage.report()
     usage.set_runtime(requests=7)
@@ -380,7 +380,7 @@ def test_a_run_beats_while_it_lasts_and_not_after_it_was_closed(lines):
 
 
 def test_without_an_interval_there_are_no_heartbeats():
-    """It is 0 then."""
+    """The interval is 0 then."""
     planned = {}
     for interval in (0, 600):
         with UsageReporter(APP, heartbeat=interval) as usage:
@@ -405,7 +405,7 @@ LAST = """
 
 @pytest.mark.parametrize(("end", "heartbeats"), [("", 1), ("raise SystemExit", 1), ("import os; os._exit(0)", 0)])
 def test_a_clean_exit_leaves_a_last_heartbeat(run_python, lines, end, heartbeats):
-    """Where the app has said what it did; a process that is killed leaves its report alone."""
+    """It is left where the app passed runtime facts; a process that is killed leaves only its report."""
     support = str(Path(__file__).parent / "support")
     done = run_python(LAST.format(support=support) + f"    {end}\n", OTEL_USAGE_EXPORTER="none")
     found = lines()
@@ -430,7 +430,7 @@ EXIT = """
 
 @pytest.mark.parametrize("wait", ["", "    hangs.wait(10)\n"], ids=["at once", "while a detector hangs"])
 def test_a_process_that_ends_at_once_leaves_its_line(run_python, lines, wait):
-    """At exit the line is written at once, with null for detectors that have not answered."""
+    """The line is written at exit, with null for detectors that have not answered."""
     start = time.monotonic()
     done = run_python(EXIT + wait, "-X", "dev")
     took = time.monotonic() - start
@@ -443,7 +443,7 @@ def test_a_process_that_ends_at_once_leaves_its_line(run_python, lines, wait):
 
 
 def test_importing_the_package_loads_nothing_heavy(run_python):
-    """No OpenTelemetry, psutil, pynvml or HTTP library, nor what takes longer than the package itself."""
+    """It loads no OpenTelemetry, psutil, pynvml or HTTP library, and no module that takes longer than the package itself."""
     done = run_python(f"""
         import sys
         sys.path.insert(0, {str(Path(otel_usage.__file__).parents[1])!r})
@@ -457,7 +457,7 @@ def test_importing_the_package_loads_nothing_heavy(run_python):
 
 
 def test_an_opted_out_report_loads_and_starts_nothing(run_python):
-    """Not one module, not one thread."""
+    """No module is loaded and no thread is started."""
     done = run_python("""
         import os, sys
         from otel_usage import UsageReporter
@@ -474,7 +474,7 @@ def test_an_opted_out_report_loads_and_starts_nothing(run_python):
 
 @pytest.mark.parametrize("part", ["addHandler", "addFilter"])
 def test_logger_that_raises_costs_its_own_records_alone(receiver, lines, part):
-    """Neither the host's call, nor the line, nor what is sent: a handler of the host's need not catch what it raises."""
+    """The host's call, the line and the send go on: a handler of the host need not catch its exceptions."""
 
     class Raises(logging.Handler):
         def emit(self, record):

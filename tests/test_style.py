@@ -1,4 +1,4 @@
-"""How the tests are written, where a test can say it."""
+"""The tests keep their own rules, where a test can check that."""
 
 import ast
 from pathlib import Path
@@ -10,7 +10,7 @@ TRUTHS = {"all", "any", "bool", "endswith", "exists", "hasattr", "is_dir", "is_f
 
 
 def hidden(code):
-    """Return each comparison, or other truth, that a test compares as a part of a tuple or list: a failure would show no value."""
+    """Return each truth value that a test compares as a part of a tuple or list, where a failure would show no value."""
     asserted = [node.test for node in ast.walk(ast.parse(code)) if isinstance(node, ast.Assert) and isinstance(node.test, ast.Compare)]
     compared = [inner for test in asserted for side in (test.left, *test.comparators) for inner in ast.walk(side)]
     parts = [part for one in compared if isinstance(one, (ast.Tuple, ast.List)) for part in one.elts]
@@ -19,14 +19,14 @@ def hidden(code):
 
 
 def is_truth(node):
-    """Tell whether an expression is a comparison, or a call that answers yes or no."""
+    """Return whether an expression is a comparison, or a call that returns a truth value."""
     if isinstance(node, ast.Call):
         return getattr(node.func, "attr", getattr(node.func, "id", None)) in TRUTHS
     return isinstance(node, (ast.Compare, ast.BoolOp)) or (isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.Not))
 
 
 def test_no_comparison_hides_its_value_in_a_tuple():
-    """It stands in an assert of its own, which shows both sides."""
+    """Each comparison has its own assert, which shows both sides."""
     found = {path.relative_to(TESTS).as_posix(): hidden(path.read_text(encoding="utf-8")) for path in TESTS.rglob("test_*.py")}
 
     assert {path: parts for path, parts in found.items() if parts} == {}
@@ -43,5 +43,5 @@ def test_no_comparison_hides_its_value_in_a_tuple():
     ],
 )
 def test_a_hidden_comparison_is_found(code, parts):
-    """Else the test above would prove nothing."""
+    """Without this, the test above would prove nothing."""
     assert hidden(code) == parts

@@ -1,4 +1,4 @@
-"""The test double that adopters get."""
+"""The test double shows adopters what would be reported."""
 
 import pytest
 from myengine_app import APP
@@ -8,7 +8,7 @@ from otel_usage.testing import capture
 
 
 def test_what_would_be_reported_is_yielded_without_file_and_network(home, monkeypatch):
-    """The admitted keys of the line, in order; nothing is detected, and the opt-out of a test run does not matter."""
+    """It has the admitted keys of the line, in order; nothing is detected, and the opt-out of a test run does not count."""
     monkeypatch.setenv("DO_NOT_TRACK", "1")
     monkeypatch.setattr("_thread.start_new_thread", lambda *_: pytest.fail("a thread was started"))
     with capture(APP) as reports:
@@ -23,7 +23,7 @@ def test_what_would_be_reported_is_yielded_without_file_and_network(home, monkey
 
 
 def test_each_capture_is_a_run_of_its_own():
-    """A reporter that has reported in one test reports in the next; a second call is none, unless forced."""
+    """A reporter that has reported in one test reports in the next one; in one capture a second call must be forced."""
     usage = UsageReporter(APP)
     counts = []
     for _ in range(2):
@@ -37,7 +37,7 @@ def test_each_capture_is_a_run_of_its_own():
 
 
 def test_a_capture_is_strict():
-    """What production would drop raises in the adopter's test."""
+    """A value that production would drop raises in the adopter's test."""
     with capture(APP) as reports, pytest.raises(ValueError, match="secret is not declared"):
         UsageReporter(APP, strict=False).report(secret=1)
 
@@ -45,7 +45,7 @@ def test_a_capture_is_strict():
 
 
 def test_only_the_app_that_is_named_is_captured(home):
-    """Others report as ever."""
+    """Other apps report as usual."""
     with capture("vllm") as reports, UsageReporter(APP) as usage:
         usage.report()
 
@@ -54,6 +54,6 @@ def test_only_the_app_that_is_named_is_captured(home):
 
 
 def test_an_app_is_captured_once_at_a_time():
-    """Two captures could not both be right."""
+    """Two captures of one app could not both be right."""
     with capture(APP), pytest.raises(RuntimeError, match="myengine is being captured already"), capture("myengine"):
         pass
