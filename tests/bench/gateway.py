@@ -40,7 +40,7 @@ REPORT = {
 
 
 def message():
-    """Return a request as it goes over the connection."""
+    """Return a request as it is sent over the connection."""
     body = request(REPORT).SerializeToString()
     head = f"POST /v1/traces HTTP/1.1\r\nHost: x\r\nContent-Type: application/x-protobuf\r\nContent-Length: {len(body)}\r\n\r\n"
     return head.encode() + body

@@ -47,7 +47,7 @@ print("\\n" + json.dumps([(called - begun) * 1e3, (written - begun) * 1e3, (cpu(
 
 
 def run(model: Path, url: str, *command: str, **variables: str) -> str:
-    """Return the last line that a process prints, which runs in a home of its own."""
+    """Run a process in a home of its own, and return the last line that it prints."""
     with tempfile.TemporaryDirectory() as home:
         done = subprocess.run(
             [str(PYTHON), *command], capture_output=True, text=True, check=True,
@@ -59,7 +59,7 @@ def run(model: Path, url: str, *command: str, **variables: str) -> str:
 
 
 def main() -> None:
-    """Print one line a figure: its median with the plugin, its median without, and each pair's difference."""
+    """Print one line for each figure: its median with the plugin, its median without, and the difference of each pair."""
     sys.path.insert(0, str(SUPPORT))
     from real_vllm import MODEL, SETTINGS
     from receiver import HttpReceiver
@@ -88,7 +88,7 @@ def main() -> None:
 
 
 def used() -> float:
-    """Return the processor's seconds of all children that have ended, and of theirs."""
+    """Return the processor time in seconds of all children that have ended, and of their children."""
     usage = resource.getrusage(resource.RUSAGE_CHILDREN)
     return usage.ru_utime + usage.ru_stime
 

@@ -104,7 +104,7 @@ LINE = "{reporter}; usage.report(); usage._run._jobs[0].written.wait()"
 
 
 def run(code: str, **environment: str) -> float | list[float]:
-    """Return what the code prints, as JSON, when it runs in a process of its own."""
+    """Run the code in a process of its own, and return the JSON that it prints."""
     with tempfile.TemporaryDirectory() as home:
         done = subprocess.run(
             [sys.executable, "-c", code],
@@ -132,7 +132,7 @@ def ended(work: str) -> float:
 
 
 def main() -> None:
-    """Print one line a figure."""
+    """Print one line for each figure."""
     ours, theirs = medians(TIMED.format(code="import otel_usage"), TIMED.format(code="import typing, dataclasses, enum, json"))
     print(f"import otel_usage                 {ours:7.1f} ms   {ours / theirs:5.2f} x typing, dataclasses, enum and json")
     line, plain = medians(TIMED.format(code=LINE.format(reporter=REPORTER)), TIMED.format(code="import psutil"))
@@ -153,7 +153,7 @@ def main() -> None:
 
 
 def compare_reporters() -> None:
-    """Print what a report costs beside one that is made as vLLM makes its own."""
+    """Print what a report costs beside one that is made in vLLM's way."""
     codes = [SECONDS.format(code=code) for code in (DELIVERED.format(reporter=REPORTER), LIKE_VLLM)]
     rounds = [[run(code, OTEL_USAGE_EXPORTER="none") for code in codes] for _ in range(ROUNDS)]
     for number, name in enumerate(("import, report, line in the file", "CPU of that, children included")):
@@ -162,7 +162,7 @@ def compare_reporters() -> None:
 
 
 def compare_exporters() -> None:
-    """Print how many spans a second the file exporters write, one a call."""
+    """Print how many spans a second each file exporter writes, with one span in a call."""
     ours = statistics.median(run(SPANS.format(make=OURS)) for _ in range(3))
     try:
         theirs = statistics.median(run(SPANS.format(make=OFFICIAL)) for _ in range(3))

@@ -1,4 +1,4 @@
-"""The mutants of a module: its source with one small change each, made by the operators of cosmic-ray."""
+"""A mutant is the source of a module with one small change, made by the operators of cosmic-ray."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class Mutant(NamedTuple):
 
 
 class _Places(Visitor):
-    """Collects the lines of all places that an operator changes, in the order in which it numbers them."""
+    """Collects the line of each place that an operator changes, in the order of the operator's numbers."""
 
     def __init__(self, operator):
         self.operator, self.lines = operator, []
@@ -51,7 +51,7 @@ class _Places(Visitor):
 
 
 def mutants(repository: Path, module: str) -> Iterator[Mutant]:
-    """Yield the mutants of a module; those that differ in an annotation only are none, and no two are the same."""
+    """Yield the mutants of a module: each differs from the source and from every other in more than annotations."""
     source = (repository / module).read_text(encoding="utf-8")
     seen = {_meaning(source)}
     for name in OPERATORS:
@@ -80,7 +80,7 @@ def _change(source: str, mutated: str) -> str:
 
 
 class _Unannotated(ast.NodeTransformer):
-    """Takes out what has no effect when the module runs: annotations, the kinds of parameters, what a type checker reads."""
+    """Removes everything without effect at run time: annotations, kinds of parameters, code for type checkers."""
 
     def visit_FunctionDef(self, node):
         node.returns = None

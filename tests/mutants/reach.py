@@ -1,4 +1,4 @@
-"""Which quick tests reach which line of the package, and how long each takes; run as a script, it writes that as JSON."""
+"""Which quick tests reach which line of the package, and how long each takes; as a script it writes that as JSON."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ QUICK = 3.0  # seconds; a mutant does not wait for tests that take longer
 
 
 def function(test: str) -> str:
-    """Return a test without its parameters, which may hold a time or a process number of this run."""
+    """Return the id of a test without its parameters, which may hold a time or a process number of this run."""
     return test.partition("[")[0]
 
 

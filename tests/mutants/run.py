@@ -49,7 +49,7 @@ NOT_COPIED = shutil.ignore_patterns(".git", ".venv", ".*cache*", "__pycache__", 
 
 
 class Copy:
-    """A copy of the repository with an interpreter that imports the package from it, in child processes too."""
+    """A copy of the repository, with an interpreter that imports the package from it, in child processes as well."""
 
     def __init__(self, folder: Path) -> None:
         self.repository, place = folder / "repository", folder / "python"

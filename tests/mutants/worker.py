@@ -24,13 +24,13 @@ OPTIONS = ["-q", "-x", "-p", "no:randomly", "-p", "no:cacheprovider", "--no-cov"
 
 
 def load() -> None:
-    """Load pytest's plugins, which takes most of a short run; nothing of the repository is loaded."""
+    """Load pytest's plugins, which is most of a short run; no module of the repository is loaded."""
     with open(os.devnull, "w", encoding="utf-8") as nowhere, contextlib.redirect_stdout(nowhere):
         pytest.main([*OPTIONS, "--collect-only", "--noconftest", str(Path(__file__).parent)])
 
 
 def run(tests: list[str], limit: float) -> str:
-    """Return "passed", "failed", or "late" where it took more than so many seconds."""
+    """Run tests; return "passed", "failed", or "late" where they took longer than that many seconds."""
     child = os.fork()
     if child == 0:
         os.setsid()

@@ -1,4 +1,4 @@
-"""The real ClickHouse engine with our tables, filled as the collector's exporter fills them."""
+"""The real ClickHouse engine has our tables, filled as the collector's exporter fills them."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ KINDS = {0: "Unspecified", 1: "Internal"}
 
 
 def inserted_columns():
-    """Return the columns that the exporter inserts into, read out of the collector that is built."""
+    """Return the columns that the built collector's exporter inserts into, read from its binary."""
     program = (BIN / "otelcol-usage").read_bytes()
     statements = re.findall(rb"INSERT INTO %q\.%q \(\s+(Timestamp,\s+TraceId,\s+SpanId,[^)]*)\) VALUES", program)
     (columns,) = (statement for statement in statements if b"%s" not in statement)  # that is for its JSON table
@@ -41,17 +41,17 @@ class Store:
         self._session.query(f"INSERT INTO otel_usage.spans ({', '.join(rows[0])}) FORMAT JSONEachRow {body}")
 
     def query(self, statement):
-        """Return the rows of a statement, each a dict."""
+        """Return the rows of a statement, each as a dict."""
         answer = self._session.query(statement, "JSON").data()
         return json.loads(answer)["data"] if answer else []
 
     def count_days(self):
-        """Count the days now, as the engine does each hour."""
+        """Count the days now, as the engine does every hour."""
         self._session.query("SYSTEM REFRESH VIEW otel_usage.daily_count")
         self._session.query("SYSTEM WAIT VIEW otel_usage.daily_count")
 
     def close(self):
-        """Let go of the directory."""
+        """Close the directory."""
         self._session.close()
 
 
@@ -64,7 +64,7 @@ def _spans(requests):
 
 
 def _row(resource, span):
-    """Return what the exporter appends for a span: every value is text, as the collector makes it."""
+    """Return the row that the exporter inserts for a span; every value is text, as the collector makes it."""
     attributes = _texts(resource["attributes"])
     return {
         "Timestamp": int(span.get("startTimeUnixNano", 0)) / 1e9, "TraceId": span["traceId"], "SpanId": span["spanId"],

@@ -1,4 +1,4 @@
-"""A real collector, with one of our configurations, on ports of its own."""
+"""A real collector runs one of our configurations on ports of its own."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from programs import BIN, CONFIG, Program, fetch, free_ports
 
 
 class Collector(Program):
-    """A real collector with one of the configurations, and settings over it as YAML paths (`a::b: c`)."""
+    """A real collector with one of the configurations, and settings that override it as YAML paths (`a::b: c`)."""
 
     def __init__(self, directory, config="gateway", *, overrides=(), name="otelcol", **environment):
         http, grpc, hop, metrics, own, health = free_ports(6)
@@ -30,12 +30,12 @@ class Collector(Program):
         self.file = Path(directory) / "data" / "usage.jsonl"
 
     def answers(self):
-        """Tell whether it takes reports: health alone says so before the second hop listens."""
+        """Return whether it accepts reports: the health check alone answers before the second hop listens."""
         empty = fetch(f"{self.http}/v1/traces", b"", {"content-type": "application/x-protobuf"}, timeout=1)
         return self.is_healthy() and empty[0] == 200
 
     def is_healthy(self):
-        """Tell whether its components have started."""
+        """Return whether its components have started."""
         return fetch(self._health, timeout=1)[0] == 200
 
     def post(self, body, kind="application/x-protobuf", path="/v1/traces", *, timeout=10, **headers):
@@ -45,28 +45,28 @@ class Collector(Program):
 
     @property
     def requests(self):
-        """The OTLP requests in its file, one a line, as JSON; none where there is no file yet."""
+        """The OTLP requests in its file, one in each line, as JSON; none while there is no file."""
         return self.since(0)
 
     def since(self, offset):
-        """Return the OTLP requests in its file behind so many bytes."""
+        """Return the OTLP requests in its file after that many bytes."""
         if not self.file.exists():
             return []
         return [json.loads(line) for line in self.file.read_bytes()[offset:].splitlines()]
 
     def through(self, made):
-        """Post a request; return what is in the file of it, as (name, resource attributes, span attributes)."""
+        """Post a request; return the spans that the file got, each as (name, resource attributes, span attributes)."""
         before = self.file.stat().st_size if self.file.exists() else 0
         assert self.post(made.SerializeToString()) == 200
         return [span[1:] for span in found(self.since(before))]
 
     def behind(self, made):
-        """Post a request behind the door, where the reports of many requests arrive together; return the answer's status."""
+        """Post a request past the public receiver, where reports of many requests arrive together; return the status."""
         return fetch(f"{self.hop}/v1/traces", made.SerializeToString(), {"content-type": "application/x-protobuf"})[0]
 
     @property
     def counts(self):
-        """The series of the counts page, by their text."""
+        """The series of the page of counts, by their text."""
         return series(fetch(self.metrics_url)[1].decode())
 
     @property

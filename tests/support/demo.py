@@ -1,4 +1,4 @@
-"""`make demo`: a collector and a Jaeger on this machine, with one real and 200 made-up reports in them, until Ctrl-C."""
+"""`make demo` runs a collector and a Jaeger on this machine, with one real and 200 made-up reports, until Ctrl-C."""
 
 from __future__ import annotations
 
@@ -31,12 +31,12 @@ class Demo(Program):
     """The collector of local.yaml, on the ports that the documents name."""
 
     def answers(self):
-        """Tell whether it takes reports."""
+        """Return whether it accepts reports."""
         return fetch(f"http://{HEALTH}", timeout=1)[0] == 200
 
 
 def made_up(chosen):
-    """Return a report that nobody made: it says so in its source."""
+    """Return a made-up report, which says so in its source."""
     pick = lambda weights: chosen.choices(list(weights), list(weights.values()))[0]  # noqa: E731 -- it is one line
     return request({
         "service.instance.id": str(uuid.UUID(int=chosen.getrandbits(128), version=4)),
@@ -47,7 +47,7 @@ def made_up(chosen):
 
 
 def send():
-    """Send one real report by the command line, unless reporting is off, and the made-up ones; return how many."""
+    """Send the made-up reports, and one real report by the command line unless reporting is off; return their number."""
     environment = {**os.environ, "OTEL_EXPORTER_OTLP_ENDPOINT": f"http://{HTTP}", "OTEL_EXPORTER_OTLP_PROTOCOL": "http/protobuf"}
     real = subprocess.run([Path(sys.executable).with_name("otel-usage"), "report"], env=environment, check=False)
     chosen = random.Random(1)
@@ -73,7 +73,7 @@ Ctrl-C ends all of it, and deletes what was collected.""", flush=True)
 
 
 def refuse_taken_ports():
-    """End with one line where somebody else listens on a port that is needed."""
+    """End with one line where another program listens on a port that is needed."""
     for address in PORTS:
         host, _, port = address.partition(":")
         with contextlib.suppress(ConnectionRefusedError), socket.create_connection((host, int(port)), timeout=1):
@@ -81,7 +81,7 @@ def refuse_taken_ports():
 
 
 def main():
-    """Run it all until it is interrupted."""
+    """Run everything until it is interrupted."""
     refuse_taken_ports()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background jobs are started without

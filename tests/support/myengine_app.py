@@ -1,4 +1,4 @@
-"""A made-up app, declared as an adopter declares theirs."""
+"""A made-up app is declared as an adopter declares a real one."""
 
 from otel_usage import App, EnvironmentFact, Fact
 

@@ -1,4 +1,4 @@
-"""The real nginx with the proxy configuration before a gateway, and clients of it."""
+"""The real nginx runs the proxy configuration before a gateway, and these are clients of it."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ PROTOBUF = "application/x-protobuf"
 
 
 class Nginx(Program):
-    """A real nginx with the proxy configuration, before a gateway; edits: more replacements of its text."""
+    """A real nginx with the proxy configuration before a gateway; edits: further replacements in its text."""
 
     def __init__(self, directory, gateway, authority, *edits):
         (self.port,) = free_ports(1)
@@ -51,14 +51,14 @@ class Nginx(Program):
         self.http = f"https://localhost:{self.port}"
 
     def start(self):
-        """Start it, and take its directories away: whatever it wants to write to the disk is an error from here on."""
+        """Start it and take its directories away, so that every write to the disk is an error."""
         super().start()
         for path in self.temporary:
             path.rmdir()
         return self
 
     def answers(self):
-        """Tell whether it speaks TLS."""
+        """Return whether it speaks TLS."""
         with contextlib.closing(self.connect()):
             return True
 
@@ -77,12 +77,12 @@ class Nginx(Program):
 
     @property
     def memory(self):
-        """The most memory that one of its processes has had, in bytes."""
+        """The peak memory of its largest process, in bytes."""
         peaks = [re.search(r"VmHWM:\s+(\d+)", (process / "status").read_text())[1] for process in self.processes]
         return max(map(int, peaks)) * 1024
 
     def kill(self):
-        """End it by a signal that it passes on: without their master its workers would live on."""
+        """End it by a signal that it passes on: its workers would outlive their master."""
         self.stop()
 
     def context(self, *protocols):
@@ -117,7 +117,7 @@ class Nginx(Program):
 
 
 class Http2:
-    """One request over HTTP/2 to an nginx, its body in pieces as the caller likes; `answer` holds what came so far."""
+    """One request over HTTP/2 to an nginx, whose body is sent in pieces; `answer` holds what has come so far."""
 
     def __init__(self, proxy, path, source="127.0.0.1", *, method="POST", **headers):
         self.answer, self._ended = {}, False
@@ -149,7 +149,7 @@ class Http2:
         self._flush()
 
     def send(self, piece):
-        """Send a piece of the body, as much of it as is taken."""
+        """Send a piece of the body, as much of it as nginx accepts."""
         while piece and not self._ended:
             room = min(self._http2.local_flow_control_window(1), self._http2.max_outbound_frame_size)
             if room:
@@ -160,7 +160,7 @@ class Http2:
             piece = piece[room:]
 
     def end(self):
-        """Say that the body is whole."""
+        """End the body."""
         if not self._ended:
             self._http2.end_stream(1)
             self._flush()
@@ -176,7 +176,7 @@ class Http2:
 
 
 def with_headers(*more):
-    """Return the begin of a gRPC request over HTTP/2, with blocks of encoded headers after its own."""
+    """Return the beginning of a gRPC request over HTTP/2, with further blocks of encoded headers."""
     own = hpack.Encoder().encode([(":method", "POST"), (":scheme", "http"), (":path", EXPORT), (":authority", "x"),
                                   ("content-type", "application/grpc"), ("te", "trailers")])  # fmt: skip
     block = b"".join((own, *more))
@@ -192,7 +192,7 @@ def _frame(kind, flags, stream, payload):
 
 
 def header(name, value):
-    """Return an encoded header that is remembered under the number 62, and may be referred to by BOMB."""
+    """Return an encoded header that gets the number 62 in the table, to which BOMB refers."""
     return b"\x40" + bytes([len(name)]) + name + hpack.hpack.encode_integer(len(value), 7) + value
 
 
@@ -200,12 +200,12 @@ BOMB = b"\xbe"
 
 
 def named(headers):
-    """Return headers by the names that they have in HTTP; a body is protobuf unless they say another kind."""
+    """Return headers by their names in HTTP; a body is protobuf unless they say otherwise."""
     return {"content-type": PROTOBUF, **{name.replace("_", "-"): value for name, value in headers.items()}}
 
 
 def edited(text, *edits):
-    """Return a text with replacements made; each must be there to be replaced."""
+    """Return a text with replacements; each text that is replaced must be there."""
     for old, new in edits:
         assert old in text, old
         text = text.replace(old, new)
@@ -213,7 +213,7 @@ def edited(text, *edits):
 
 
 def is_cut(connection, until):
-    """Tell whether the other side closes a connection in time."""
+    """Return whether the other side closes a connection in time."""
     connection.settimeout(max(until - time.monotonic(), 0.1))
     try:
         while connection.recv(4096):

@@ -1,4 +1,4 @@
-"""Usage reports as OTLP requests, as clients send them, and as stores give them back."""
+"""Usage reports as the OTLP requests that clients send, and as stores return them."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ BACK = {"stringValue": str, "boolValue": bool, "intValue": int, "doubleValue": f
 
 
 def request(*reports):
-    """Return the request of some reports, each a (resource attributes, span attributes) or a resource's alone."""
+    """Return the request of some reports, each as (resource attributes, span attributes) or as the former alone."""
     made = ExportTraceServiceRequest()
     for report in reports:
         resource, span = report if isinstance(report, tuple) else (report, {"otel_usage.context": "LLM_CLASS"})
@@ -46,7 +46,7 @@ def put(attributes, values):
 
 
 def sized(size):
-    """Return a report of exactly so many bytes, with an attribute that nobody declared."""
+    """Return a report of exactly that many bytes, with one undeclared attribute."""
     length = size
     while (made := request({"pad": "x" * length})).ByteSize() > size:
         length -= made.ByteSize() - size
@@ -55,7 +55,7 @@ def sized(size):
 
 
 def as_json(made):
-    """Return a request in OTLP's JSON: protobuf's own, but for ids, which are hexadecimal digits."""
+    """Return a request in OTLP's JSON, which is protobuf's own JSON with ids as hexadecimal digits."""
     return json.dumps(_with_digits(MessageToDict(made))).encode()
 
 

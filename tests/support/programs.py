@@ -1,4 +1,4 @@
-"""The real programs around a collector, each on ports of its own: Jaeger, Kafka, Prometheus."""
+"""The real programs around a collector run on ports of their own: Jaeger, Kafka, Prometheus."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ PATIENCE = 30
 
 
 def free_ports(count):
-    """Return ports that nobody listens on now, below those that the system gives to connections."""
+    """Return ports that nobody listens on, below those that the system gives to outgoing connections."""
     found = set()
     while len(found) < count:
         port = random.SystemRandom().randrange(20_000, 32_000)
@@ -59,7 +59,7 @@ def wait_for(condition, patience=PATIENCE):
 
 
 class Program:
-    """A program that runs until it is stopped, and what it said."""
+    """A program that runs until it is stopped, and its output."""
 
     def __init__(self, directory, name, command, **environment):
         self.log_path = Path(directory) / f"{name}.log"
@@ -82,7 +82,7 @@ class Program:
         return self
 
     def is_ready(self):
-        """Tell whether it takes requests; fails where it has ended."""
+        """Return whether it accepts requests; fail where it has ended."""
         if self.process.poll() is not None:
             message = f"{self.command[0]} ended with {self.process.returncode}: {self.log[-2000:]}"
             raise RuntimeError(message)
@@ -108,12 +108,12 @@ class Program:
 
     @property
     def log(self):
-        """What it has said."""
+        """Its output."""
         return self.log_path.read_text(errors="replace")
 
     @property
     def rss(self):
-        """The most memory that it has had, in bytes."""
+        """Its peak memory, in bytes."""
         status = Path(f"/proc/{self.process.pid}/status").read_text()
         return int(status.partition("VmHWM:")[2].split()[0]) * 1024
 
@@ -142,7 +142,7 @@ class Jaeger(Program):
 
 
 class Kafka(Program):
-    """A real Kafka broker with the settings of compose.yaml, which its image takes as properties, and with its topic."""
+    """A real Kafka broker with its topic and the settings of compose.yaml, which its image reads as properties."""
 
     def __init__(self, directory):
         import yaml  # what is not there for `make demo`
@@ -188,7 +188,7 @@ class Kafka(Program):
 
 
 class Prometheus(Program):
-    """A real Prometheus that scrapes the pages that it is given every second."""
+    """A real Prometheus that scrapes the given pages every second."""
 
     def __init__(self, directory, *targets):
         (port,) = free_ports(1)

@@ -1,4 +1,4 @@
-"""A report that the real command line makes, and what the mapping table makes of it."""
+"""The real command line makes a report, and the mapping table turns it into attributes."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ PROTOCOLS = (
 
 
 def report(collector, home, **environment):
-    """Make a real report by the real command line; return what the mapping table makes of its line."""
+    """Make a report by the real command line; return the attributes that the mapping table makes of its line."""
     url = collector.grpc if environment["OTEL_EXPORTER_OTLP_PROTOCOL"] == "grpc" else collector.http
     command = [Path(sys.executable).with_name("otel-usage"), "report", "--json"]
     for setting in SETTINGS:

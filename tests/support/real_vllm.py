@@ -1,4 +1,4 @@
-"""The real vLLM, in an environment of its own: where it is, a model of two layers, and what a run of it leaves."""
+"""The real vLLM in an environment of its own: its place, a model of two layers, and the traces of a run."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ TWO_PROCESSES = {"VLLM_CPU_OMP_THREADS_BIND": "0|1"}
 
 
 class Deployment:
-    """What one run of vLLM left: its output, the local file, and what was received."""
+    """What one run of vLLM left: its output, the local file, and the received requests."""
 
     def __init__(self, output, home, project, collector):
         self.output = output
@@ -36,17 +36,17 @@ class Deployment:
 
     @property
     def result(self):
-        """What scripts/engine.py printed in the end."""
+        """The last line that scripts/engine.py printed."""
         return json.loads(self.output.strip().splitlines()[-1])
 
     @property
     def traces(self):
-        """Everything that a report could have left."""
+        """Every place where a report could be."""
         return (self.lines, self.files, self.project, self.collector)
 
 
 def complete(server, url, model):
-    """Return the tokens that the server completes a prompt with, once it is up; None if it never is."""
+    """Wait for the server and return the tokens with which it completes a prompt, or None if it never answers."""
     body = {"model": model, "prompt": [1, 2, 3], "max_tokens": 4, "detokenize": False, "return_token_ids": True}
     asked = urllib.request.Request(f"{url}/v1/completions", json.dumps(body).encode(), {"content-type": "application/json"})
     end = time.monotonic() + 240
@@ -60,7 +60,7 @@ def complete(server, url, model):
 
 
 def stop(server):
-    """Stop it by SIGTERM, and by force where it does not heed that, which fails the test."""
+    """Stop it by SIGTERM; a server that ignores that is killed, which fails the test."""
     server.send_signal(signal.SIGTERM)
     try:
         server.wait(60)

@@ -1,4 +1,4 @@
-"""Real receivers on loopback: OTLP over HTTP and over gRPC, decoded by the official protobuf."""
+"""Real receivers on loopback take OTLP over HTTP and over gRPC, decoded by the official protobuf."""
 
 from __future__ import annotations
 
@@ -51,14 +51,14 @@ def _plain(attributes):
 
 
 class Server(ThreadingHTTPServer):
-    """A server that does not mind a client that has gone."""
+    """A server that ignores a client that has gone."""
 
     def handle_error(self, *_):
         """Print nothing."""
 
 
 class HttpReceiver:
-    """An OTLP/HTTP receiver; `reply` is what it answers: status, headers, body. port: 0 for any that is free."""
+    """An OTLP/HTTP receiver; `reply` is its answer: status, headers, body. port: 0 for any free one."""
 
     def __init__(self, port=0):
         self.received = []

@@ -1,4 +1,4 @@
-"""All that the proxy refuses, and by which status."""
+"""Every request that the proxy refuses, and the status of each."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def raw(proxy, data, source, *, tls=True):
 
 
 def refusals(proxy, secret, source):
-    """Send all that is refused, with a secret in each; return the statuses."""
+    """Send every request that is refused, each with a secret; return the statuses."""
 
     def ask(path="/v1/traces", body=b"", **more):
         return proxy.ask(f"{path}?key={secret}", body, source=source, **{"x_key": secret, "user_agent": secret, **more})

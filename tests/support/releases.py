@@ -1,4 +1,4 @@
-"""Which OpenTelemetry is installed: where the oldest that is admitted does otherwise, a test says what it does."""
+"""The installed release of OpenTelemetry: a test states what the oldest admitted release does otherwise."""
 
 from importlib.metadata import version
 

@@ -1,4 +1,4 @@
-"""The one search for what must not be there: a secret, an id or an address, in every form that a program gives it."""
+"""One search finds what must not be there: a secret, an id or an address, in every form that a program gives it."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ import re
 
 
 def seen(data, secrets):
-    """Return the names of those secrets, text by name, that are in some bytes."""
+    """Return the names of those secrets, given as text by name, that are in some bytes."""
     return {name for name, text in secrets.items() if any(form in data for form in forms(text))}
 
 
 def seen_below(directory, *marks):
-    """Return those marks that stand in a file below a directory."""
+    """Return those secrets that are in a file below a directory."""
     contents = [path.read_bytes() for path in directory.rglob("*") if path.is_file()]
     return {mark for content in contents for mark in seen(content, {mark: mark for mark in marks})}
 

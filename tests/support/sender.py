@@ -1,4 +1,4 @@
-"""Clients at an address of one's own."""
+"""Clients send from an address that the test chooses."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import threading
 
 
 class Relay:
-    """A way to a port of this machine that arrives there from an address of one's own, whatever client is used."""
+    """A relay to a port of this machine that connects from an address of the test's choice, for any client."""
 
     def __init__(self, port, source):
         self._target, self._source = ("127.0.0.1", port), (source, 0)

@@ -1,4 +1,4 @@
-"""Every signal of docs/design.md, "Signals", that is not `on`, as an operator, an embedder or a test run gives it."""
+"""Every signal of the contract but `on`, as an operator, an embedder or a test run gives it."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def _text(text):
 
 
 def _loop(world):
-    """Make each directory in the home a link to itself: what lies in it can't be looked at."""
+    """Make each directory in the home a link to itself, so that no file in it can be read."""
     for app in APPS:
         (world / "home/.config").mkdir(parents=True, exist_ok=True)
         (world / "home/.config" / app).symlink_to(app)

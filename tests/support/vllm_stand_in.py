@@ -1,4 +1,4 @@
-"""A vLLM of a recorded shape, put in the place of the real one: what the plugin replaces or asks, and no engine."""
+"""A vLLM of a recorded shape takes the place of the real one: it has what the plugin replaces or calls, and no engine."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ class Platform:
 
 
 class StandIn:
-    """The modules; `own` holds what vLLM's own reporter was asked to report, `written` and `sent` what it did; `facts` what a configuration has."""
+    """The modules. `own`: what vLLM's reporter had to report. `written`, `sent`: what it did. `facts`: those of a configuration."""
 
     def __init__(self, shape, put):
         self.own, self.runtime, self.enabled, self.asked, self.platform = [], {}, True, 0, Platform()
@@ -131,7 +131,7 @@ class StandIn:
         return Executor
 
     def report_usage_stats(self, vllm_config, usage_context=None):
-        """Do what vLLM's function does: state the facts of a configuration to the reporter."""
+        """Do what vLLM's function does: pass the facts of a configuration to the reporter."""
         self.asked += 1
         if self.enabled:
             self.usage.usage_message.report_usage(self.architecture, usage_context, extra_kvs=self.facts)
@@ -144,12 +144,12 @@ class StandIn:
         return made
 
     def beat(self):
-        """Do what vLLM's own reporter does every ten minutes once it runs, and return what it wrote and sent."""
+        """Do what vLLM's own reporter does every ten minutes, and return what it wrote and sent."""
         for name in ("_write_to_file", "_send_to_server"):
             getattr(self.usage.usage_message, name)({"uuid": "own"})
         return self.written, self.sent
 
     def work(self):
-        """Do what vLLM's worker for GPUs does, and return what its own reporter was asked to report."""
+        """Do what vLLM's worker for GPUs does, and return what its own reporter had to report."""
         self.report_usage_stats(Config(), self.Context.ENGINE_CONTEXT)
         return self.own

@@ -1,4 +1,4 @@
-"""Requests that are as dear as their bytes can make them: for each processor, the shape that gives it the most to do."""
+"""Requests that cost as much as their bytes can: for each processor, the shape that gives it the most work."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def attribute(name, value, number=1):
 
 
 def span(*more):
-    """Return a span that is a report, with more fields."""
+    """Return a span that is a report, with further fields."""
     return field(2, field(1, os.urandom(16)), field(2, os.urandom(8)), field(5, b"otel_usage.report"), *more)
 
 
@@ -61,7 +61,7 @@ def each(make, room):
 
 
 def nested(room):
-    """Return a value within a value within a value, as deep as there is room."""
+    """Return a value inside a value inside a value, as deep as there is room."""
     value = b""
     while len(value) < room:
         value = field(5, field(1, value))
@@ -69,7 +69,7 @@ def nested(room):
 
 
 def strings(names, text):
-    """Return a string under each of some names."""
+    """Return a string for each of some names."""
     return b"".join(attribute(name, string(text)) for name in names)
 
 
@@ -104,7 +104,7 @@ SHAPES = {
 
 
 def in_attribute(value):
-    """Return a request as JSON with a value of an attribute."""
+    """Return a request as JSON with a value in an attribute."""
     return '{"resourceSpans":[{"resource":{"attributes":[{"key":"host.arch","value":' + value + "}]}}]}"
 
 

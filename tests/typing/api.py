@@ -1,4 +1,4 @@
-"""The public API as an adopter's type checker sees it: checked, never run."""
+"""The public API as an adopter's type checker sees it: this file is checked and never run."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from otel_usage.testing import capture
 
 
 class MyFacts(TypedDict, total=False):
-    """What an adopter may type-check a report with."""
+    """Types with which an adopter may check a report."""
 
     quantization: str
     batch: int

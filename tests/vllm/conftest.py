@@ -1,4 +1,4 @@
-"""Runs of the real vLLM, with receivers on loopback."""
+"""The real vLLM runs, with receivers on loopback."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from receiver import HttpReceiver
 
 @pytest.fixture
 def project():
-    """The project's server, as vLLM's: it takes JSON."""
+    """The project's server: it takes JSON, as vLLM's does."""
     server = HttpReceiver()
     server.reply = (200, {"content-type": "application/json"}, b"{}")
     yield server
@@ -23,7 +23,7 @@ def project():
 
 @pytest.fixture
 def model(tmp_path):
-    """A model of two layers, of random weights."""
+    """A model of two layers with random weights."""
     folder = tmp_path / "tiny"
     folder.mkdir()
     (folder / "config.json").write_text(json.dumps(MODEL))
@@ -43,7 +43,7 @@ def environment(home, project, receiver):
 
 @pytest.fixture
 def run_engine(home, model, environment, project, receiver):
-    """Run the LLM class in a process of its own, have its workers report as those for GPUs do, and return what it left."""
+    """Run the LLM class in a process of its own, have its workers report as GPU workers do, and return the traces."""
 
     def run(context="ENGINE_CONTEXT", *, variables=None, **settings):
         settings = {"model": str(model), **SETTINGS, **settings}
@@ -66,7 +66,7 @@ def arguments(model):
 
 @pytest.fixture
 def run_server(home, tmp_path, arguments, environment, project, receiver):
-    """Serve, complete one prompt, stop by SIGTERM, and return what was left."""
+    """Serve, complete one prompt, stop by SIGTERM, and return the traces."""
 
     def run(*more, variables=None):
         with socket.socket() as free:
@@ -90,7 +90,7 @@ def run_server(home, tmp_path, arguments, environment, project, receiver):
 
 @pytest.fixture
 def own_line(home, arguments, environment, project):
-    """Return the line that vLLM's own reporter writes for an API server, and take it away again."""
+    """Return the line that vLLM's own reporter writes for an API server, and delete it."""
     subprocess.run([PYTHON, SCRIPTS / "reference.py", *arguments], env={**environment, **NO_PLUGIN},
                    capture_output=True, timeout=120, check=True)  # fmt: skip
     file = home / ".config" / "vllm" / "usage_stats.json"

@@ -1,4 +1,4 @@
-"""The real vLLM reports through otel_usage what it would report itself, once a deployment, or not at all."""
+"""The real vLLM reports through otel_usage what it would report itself: once for a deployment, or not at all."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def expected_resource(line):
 
 
 def received_resource(deployment):
-    """Return the attributes of the one report that the collector has got, and its context."""
+    """Return the attributes of the only report that the collector got, and its context."""
     (request,) = deployment.collector
     ((resource, span, attributes),) = request.spans
     del resource["service.instance.id"]
@@ -42,7 +42,7 @@ def received_resource(deployment):
 
 
 def assert_same(deployment, own, context):
-    """Check that one report went everywhere, and says just what vLLM's own reporter says."""
+    """Check that one report reached every destination and says what vLLM's own reporter says."""
     (line,) = deployment.lines
     (request,) = deployment.project
 
@@ -52,7 +52,7 @@ def assert_same(deployment, own, context):
 
 
 def test_the_llm_class_reports_what_vllm_itself_reports(run_engine, home, project):
-    """The same keys, order and values, to the file, to the project's server and to the collector."""
+    """The file, the project's server and the collector get the same keys, order and values."""
     reference = run_engine("LLM_CLASS", variables=NO_PLUGIN)
     (home / ".config" / "vllm" / "usage_stats.json").unlink()
     project.received.clear()
@@ -66,14 +66,14 @@ def test_the_llm_class_reports_what_vllm_itself_reports(run_engine, home, projec
 
 
 def test_the_api_server_reports_what_vllm_itself_would_report_of_it(run_server, own_line):
-    """Under its own context, which vLLM's worker does not know."""
+    """It has its own context, which vLLM's worker does not know."""
     deployment = run_server("--fail-on-environ-validation")
 
     assert_same(deployment, own_line, "OPENAI_API_SERVER")
 
 
 def test_two_engines_behind_two_api_servers_are_one_report(run_server):
-    """The first process reports; the API servers, which make the configuration again, find the mark, and vLLM no fault in it."""
+    """The first process reports; the API servers make the configuration again, find the mark, and start without a warning."""
     deployment = run_server("--data-parallel-size", "2", "--api-server-count", "2", "--fail-on-environ-validation",
                             variables=TWO_PROCESSES)  # fmt: skip
 
@@ -84,7 +84,7 @@ def test_two_engines_behind_two_api_servers_are_one_report(run_server):
 
 
 def test_two_workers_of_one_engine_are_one_report(run_engine):
-    """Whichever of them would report by itself."""
+    """It does not matter which of them would report by itself."""
     deployment = run_engine(tensor_parallel_size=2, variables=TWO_PROCESSES)
 
     (line,) = deployment.lines
@@ -103,7 +103,7 @@ def test_two_workers_of_one_engine_are_one_report(run_engine):
     ],
 )
 def test_an_opt_out_in_the_environment_silences_both_reporters(run_engine, variable, value):
-    """No file, no directory, no request, from whichever process."""
+    """No process makes a file, a directory or a request."""
     deployment = run_engine(variables={variable: value})
 
     assert (deployment.traces, deployment.result["reporters"]) == (NOTHING, [0])
@@ -113,7 +113,7 @@ def test_an_opt_out_in_the_environment_silences_both_reporters(run_engine, varia
     (".config/vllm", "do_not_track", ""), ("elsewhere", "do_not_track", ""), (".config/vllm", "usage_mode", "off"),
 ])  # fmt: skip
 def test_an_opt_out_in_a_file_silences_both_reporters(run_engine, home, root, name, text):
-    """In the default directory, or in the one that VLLM_CONFIG_ROOT names."""
+    """The file is in the default directory, or in the one that VLLM_CONFIG_ROOT names."""
     folder = home / root
     folder.mkdir(parents=True)
     (folder / name).write_text(text)
@@ -125,7 +125,7 @@ def test_an_opt_out_in_a_file_silences_both_reporters(run_engine, home, root, na
 
 
 def test_none_keeps_the_line_and_sends_nothing(run_engine):
-    """OTEL_USAGE_EXPORTER chooses: here the file only, for both reporters."""
+    """OTEL_USAGE_EXPORTER=none leaves only the file, for both reporters."""
     deployment = run_engine(variables={"OTEL_USAGE_EXPORTER": "none"})
 
     assert (len(deployment.lines), deployment.project, deployment.collector) == (1, [], [])
@@ -134,7 +134,7 @@ def test_none_keeps_the_line_and_sends_nothing(run_engine):
 
 @pytest.mark.parametrize("part", ["vllm_plugin._own_reporter", "vllm_config.facts_of"])
 def test_whatever_breaks_here_vllm_starts_generates_and_reports_by_itself(run_engine, tmp_path, part):
-    """The first breaks what `register` does, the second what is done as the engine starts."""
+    """One case breaks `register`, the other breaks the work at the start of the engine."""
     module, name = part.split(".")
     (tmp_path / "sitecustomize.py").write_text(
         f"from otel_usage.integrations import {module}\n"

@@ -1,4 +1,4 @@
-"""What vLLM's worker for GPUs does and the one for CPUs does not: it has vLLM's own reporter report."""
+"""A CPU worker reports as vLLM's worker for GPUs does: by vLLM's own reporter."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 
 
 class ReportingWorker:
-    """Mixed into the worker of vLLM by its option `worker_extension_cls`."""
+    """A mix-in for the worker of vLLM, named by its option `worker_extension_cls`."""
 
     def report(self, context: str) -> int:
         """Call what a worker for GPUs calls, and return how many threads vLLM's own reporter started for it.

@@ -1,4 +1,4 @@
-"""Installs vLLM for CPUs and this checkout into the environment whose Python runs this."""
+"""This script installs vLLM for CPUs and this checkout into the environment of its own Python."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ ROOT = Path(__file__).parents[3]
 
 
 def install(*arguments: str) -> None:
-    """Have pip install something here."""
+    """Have pip install packages into this environment."""
     subprocess.run(
         [sys.executable, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", *arguments], check=True
     )
 
 
 def main() -> None:
-    """Install torch, vLLM without what it says of torch, the rest that it asks for, and this checkout."""
+    """Install torch, vLLM without its own choice of torch, its other dependencies, and this checkout."""
     if not (3, 11) <= sys.version_info < (3, 15):
         sys.exit(f"vLLM needs Python 3.11 to 3.14, not {sys.version.split()[0]}: set VLLM_PYTHON=python3.x")
     install("--no-deps", VLLM)

