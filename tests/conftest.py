@@ -28,7 +28,7 @@ LOOPBACK = ("127.", "::1", "localhost")
 KEPT = ("PATH", "LANG", "LC_ALL", "TMPDIR", "COVERAGE_PROCESS_START", "COV_CORE_DATAFILE")
 
 
-# The same examples in each run, however slow or loaded the machine is; for `make soak` far more.
+# Each run has the same examples, however slow the machine is; `make soak` has as many as the contract asks for.
 hypothesis.settings.register_profile(
     "same", derandomize=True, deadline=None, database=None, suppress_health_check=list(hypothesis.HealthCheck)
 )
@@ -59,7 +59,7 @@ def _refuse_the_world(event, arguments):
 
 
 sys.addaudithook(_refuse_the_world)
-# A run in the background ignores interrupts, and so would every child that a test means to interrupt.
+# A process in the background ignores interrupts and passes that on to the children that a test interrupts.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
@@ -89,7 +89,7 @@ BEFORE = _left_at_home()
 def pytest_sessionfinish(session, exitstatus):
     """Fail a run that skipped a test for want of a part, or that left a file in the real home."""
     reporter = session.config.pluginmanager.get_plugin("terminalreporter")
-    if reporter is None:  # a worker's; the process that started it looks at them all
+    if reporter is None:  # this is a parallel worker: the process that started it checks all of them
         return
     left = [str(path) for path, changed in _left_at_home().items() if BEFORE.get(path) != changed]
     if left:
@@ -118,7 +118,7 @@ def home(tmp_path, monkeypatch):
         run._worker.stop()
     end = time.monotonic() + 10
     while any(run._worker._alive for run in runs) and time.monotonic() < end:
-        time.sleep(0.001)  # what it still writes belongs into this test's home
+        time.sleep(0.001)  # its last writes belong into this test's home
 
 
 @pytest.fixture

@@ -11,7 +11,7 @@ import time
 import pytest
 
 NOBODY = 65534
-# All that a report loads, so that an account that may not read this checkout can make one.
+# Loads every module of a report, so that an account that may not read this checkout can make one.
 UNPRIVILEGED = f"""
 import importlib, os, pkgutil
 import datetime, email.utils, encodings.idna, gzip, ipaddress, json, logging, pwd, socket, ssl, urllib.parse, zlib
@@ -61,7 +61,7 @@ UNTOUCHED = (7, "the host's output\n", "the host's errors\n")
 
 
 HOMES = [None, "", "relative", "/usr", "/proc/self", "/nonexistent/home"]
-if not os.path.lexists("/.config"):  # a directory there that may not be read is an opt-out
+if not os.path.lexists("/.config"):  # an unreadable directory there is an opt-out
     HOMES.append("/")
 
 
@@ -281,7 +281,7 @@ def test_a_report_while_the_interpreter_shuts_down_prints_nothing(host, when):
     code = f"import sys\nfrom otel_usage import UsageReporter\nusage = UsageReporter('myengine', heartbeat=0)\n{AT_THE_END[when]}\n"
     done = host(code, PYTHONDEVMODE="1", PYTHONWARNINGS="error")
     if sys.version_info < (3, 11) and when == "in a thread that is left behind" and done[0] == -signal.SIGSEGV:
-        # Python 3.10 crashes now and then where any thread that is left behind starts another, without us as well.
+        # Python 3.10 sometimes crashes where a daemon thread starts another at exit, without this package as well.
         done = (0, *(text.partition("Fatal Python error: Segmentation fault")[0] for text in done[1:]))
 
     assert done == (0, "", "")

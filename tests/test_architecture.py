@@ -17,7 +17,7 @@ from otel_usage.facts import registry
 from otel_usage.facts.builtin import HARDWARE, UPTIME
 
 PACKAGE = Path(__file__).parents[1] / "otel_usage"
-# The standard library's, and those of vLLM whose shapes are recorded.
+# Names of the standard library, and those of vLLM that are recorded in its shapes.
 ALLOWED = {
     "_thread", "_getframe", "_DummyThread", "_active", "_is_main_interpreter", "_xxsubinterpreters", "_lock", "_is_owned",
     "_initializing",

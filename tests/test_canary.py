@@ -54,7 +54,7 @@ VARIABLES = {
 PLACES = ("argument", "netrc login", "netrc password", "home", "working directory", "host name", "machine id", "cookie", "thread",
           "log record", "exception", "baggage", "current span", "span attribute", "event", "trace state", "provider's resource",
           "undeclared key", "undeclared value", "value of a wrong type", "context")  # fmt: skip
-# The file is the operator's own and has what the app said; what leaves is `other`.
+# The file belongs to the operator and has the app's own words; `other` leaves in their place.
 ONLY_IN_THE_FILE = ("value outside its pattern", "MYENGINE_USAGE_SOURCE")
 IDS = {"trace id": 16, "span id": 8}
 

@@ -316,7 +316,7 @@ def test_a_url_in_place_of_a_destination_is_not_shown(monkeypatch, value):
     assert (decision.mode, decision.signal.value) == (LOCAL, "(a URL)")
 
 
-def test_whoever_says_nothing_about_it_is_not_on_this_machine(monkeypatch):
+def test_a_test_run_without_a_known_destination_stays_local(monkeypatch):
     """A test run sends only where its destination is known to be on this machine."""
     monkeypatch.setitem(sys.modules, "pytest", pytest)
 

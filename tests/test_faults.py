@@ -141,7 +141,7 @@ def test_what_a_killed_process_could_not_deliver_a_later_one_does(run_python, re
     begun = []
     for number in range(kills):
         child = subprocess.Popen([sys.executable, "-c", REPORT.format(url=receiver.url)], stdout=subprocess.PIPE, text=True)
-        first = child.stdout.readline()  # from here on it is in the midst of a report
+        first = child.stdout.readline()  # from here on the process is making a report
         time.sleep(random.Random(number).random() / 5)
         child.kill()
         begun.append((first + child.communicate()[0]).count("begun"))
@@ -153,13 +153,13 @@ def test_what_a_killed_process_could_not_deliver_a_later_one_does(run_python, re
         usage.report()
         usage.flush(20)
     """)  # fmt: skip
-    written = read_lines(f"{directory}/usage_stats.json")  # the rotated ones too
+    written = read_lines(f"{directory}/usage_stats.json")  # rotated files too
     lines = {json.loads(line)["uuid"] for line in written if line.endswith("}\n")}
     arrived = {resource["service.instance.id"] for received in receiver.received for resource, _, _ in received.spans}
 
     assert min(begun) >= 1
     assert left != []
-    # A process that is killed between the line and the outbox had not begun to send: at most one each.
+    # A process that is killed between the line and the outbox loses at most that one report, which it had not sent.
     assert len(lines) >= sum(begun) - kills
     assert len(lines - arrived) <= kills
     assert arrived - lines == set()

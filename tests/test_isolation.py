@@ -221,7 +221,7 @@ def test_a_handler_of_the_host_that_reports_makes_no_loop(receiver, lines):
             thread = threading.get_ident()
             depth[thread] += 1
             depths.add(depth[thread])
-            if depth[thread] < 10:  # else a loop would never end
+            if depth[thread] < 10:  # otherwise a loop would never end
                 usage.report(nonsense=1)
             depth[thread] -= 1
 

@@ -66,7 +66,7 @@ def test_after_an_outage_every_report_arrives_once(home, port, variable, runs, p
 
 
 @pytest.mark.parametrize("variable", ["MYENGINE_USAGE_STATS_SERVER", "OTEL_EXPORTER_OTLP_ENDPOINT"])
-def test_redirected_in_between_none_goes_to_the_other_destination(home, receiver, port, variable):
+def test_after_a_redirection_no_report_goes_to_the_other_destination(home, receiver, port, variable):
     """A report that waits for one destination is never sent to another; it is deleted where its destination is gone."""
     for _ in range(2):
         run(2, **{variable: f"http://127.0.0.1:{port}"})
@@ -77,7 +77,7 @@ def test_redirected_in_between_none_goes_to_the_other_destination(home, receiver
 
 
 @pytest.mark.parametrize("signal", [*OFF, *LOCAL])
-def test_opted_out_in_between_none_of_the_old_ones_ever_arrives(tmp_path, monkeypatch, receiver, signal):
+def test_after_an_opt_out_none_of_the_old_reports_ever_arrives(tmp_path, monkeypatch, receiver, signal):
     """Each signal, in one run alone, deletes the reports that wait, and a later opt-in does not bring them back."""
     receiver.reply = (503, {}, b"")
     monkeypatch.setenv("MYENGINE_USAGE_STATS_SERVER", receiver.url)

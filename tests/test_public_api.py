@@ -18,7 +18,7 @@ PARTS = {
     "standalone.exporter.LocalFileSpanExporter": exporter.LocalFileSpanExporter,
     "standalone.detector.HardwareResourceDetector": detector.HardwareResourceDetector,
 }
-# To pin a change, put in the lines that the failure names as new, and take out those that it names as gone.
+# To pin a change, add the lines that the failure calls new, and remove those that it calls gone.
 PINNED = """
 App(name: str, *, version: str | Callable[[], str | None] | None = None, endpoint: str | None = None, facts: Iterable[Fact] = (), contexts: Iterable[str] = (API_SERVER, BATCH_RUNNER, COMMAND_LINE, LIBRARY), wire: str = otlp, leading: Iterable[str] = (), default: str = on) -> None
 App.attributes

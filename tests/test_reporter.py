@@ -451,7 +451,7 @@ def test_importing_the_package_loads_nothing_heavy(run_python):
         print(sorted({{name.partition(".")[0] for name in sys.modules}} & {{
             "opentelemetry", "psutil", "pynvml", "requests", "urllib3", "http", "ssl", "socket", "typing", "enum",
             "dataclasses", "re", "json", "logging", "inspect"}}))
-    """, "-S", "-E")  # without `site`, which may have loaded some of these before  # fmt: skip
+    """, "-S", "-E")  # `site` may load some of these before, so it is left out  # fmt: skip
 
     assert (done.stdout, done.stderr) == ("[]\n", "")
 
@@ -473,7 +473,7 @@ def test_an_opted_out_report_loads_and_starts_nothing(run_python):
 
 
 @pytest.mark.parametrize("part", ["addHandler", "addFilter"])
-def test_logger_that_raises_costs_its_own_records_alone(receiver, lines, part):
+def test_a_logger_that_raises_costs_its_own_records_alone(receiver, lines, part):
     """The host's call, the line and the send go on: a handler of the host need not catch its exceptions."""
 
     class Raises(logging.Handler):

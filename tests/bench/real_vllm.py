@@ -18,7 +18,7 @@ PYTHON = Path(__file__).parents[2] / ".cache" / "vllm" / "bin" / "python"
 SCRIPTS = Path(__file__).parents[1] / "vllm" / "scripts"
 SUPPORT = Path(__file__).parents[1] / "support"
 REPORTS, STARTS = 5, 4
-WITHOUT = {"VLLM_PLUGINS": "lora_filesystem_resolver,lora_hf_hub_resolver"}  # vLLM's own, which stay
+WITHOUT = {"VLLM_PLUGINS": "lora_filesystem_resolver,lora_hf_hub_resolver"}  # vLLM's own variables, which stay
 REPORT = """
 import json, os, resource, sys, time
 from pathlib import Path

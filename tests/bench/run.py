@@ -35,7 +35,7 @@ def once():
     t = time.perf_counter(); decide("myengine"); return (time.perf_counter() - t) * 1e6
 print(json.dumps(statistics.median(once() for _ in range(1000))))
 """
-# What vLLM's reporter does for its line, as far as it costs anything: the same libraries, asked the same things.
+# The costly part of what vLLM's reporter does for its line: the same calls of the same libraries.
 LIKE_VLLM = """
 import json, os, platform, threading, uuid
 import cpuinfo, psutil, requests
@@ -64,7 +64,7 @@ after = os.times()
 print(json.dumps([(time.perf_counter() - start) * 1e3, (sum(after[:4]) - sum(before[:4])) * 1e3]))
 """
 DELIVERED = "{reporter}; usage.report(); usage.flush(10)"
-# What a report adds to a host that has the SDK loaded: the memory that is its own, and not shared with any file.
+# The private memory that a report adds to a host that has the SDK loaded.
 MEMORY = """
 import gc, json
 import opentelemetry.sdk.trace.export, opentelemetry.sdk.resources, opentelemetry.exporter.otlp.proto.http.trace_exporter

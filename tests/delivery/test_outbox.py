@@ -164,7 +164,7 @@ def test_what_is_not_ours_alone_is_passed_over(directory, leave, spoil):
     name = leave()
     path = os.path.join(directory, "usage_outbox", name)
     if spoil is another_user and os.geteuid() != 0:
-        os.chmod(path, 0)  # only root can give a file away; unreadable, it is passed over as well
+        os.chmod(path, 0)  # only root can give a file away; an unreadable file is passed over as well
     else:
         spoil(path)
 

@@ -74,7 +74,7 @@ def test_an_entry_is_flat_json_with_the_reports_ids_and_destination(gate, direct
     ("reply", "done", "left"),
     [(ACCEPTS, True, 0), ((400, {}, b""), True, 0), ((503, {}, b""), False, 1), ((200, {}, b"<html>"), False, 1)],
 )
-def test_it_leaves_the_outbox_only_once_it_was_taken_or_refused_for_good(gate, directory, receiver, reply, done, left):
+def test_an_entry_leaves_the_outbox_only_once_it_was_taken_or_refused_for_good(gate, directory, receiver, reply, done, left):
     """After any other outcome it is tried again."""
     receiver.reply = reply
 
@@ -193,7 +193,7 @@ ANYTHING = st.recursive(
 )
 
 
-def test_whatever_stands_in_an_entry_one_look_is_enough(gate, directory):
+def test_one_look_at_an_entry_is_enough_whatever_it_holds(gate, directory):
     """The entry is sent, set aside or deleted, and nothing raises."""
 
     @given(st.binary(max_size=200) | st.dictionaries(st.sampled_from(KEYS) | st.text(), ANYTHING, max_size=3))
@@ -302,7 +302,7 @@ def test_a_test_run_leaves_what_waits_alone(gate, directory):
     assert len(names(directory)) == 1
 
 
-def test_without_an_outbox_it_waits_in_memory(gate, directory, receiver):
+def test_without_an_outbox_a_report_waits_in_memory(gate, directory, receiver):
     """A report is sent even where the disk can't store it."""
     os.makedirs(directory)
     with open(os.path.join(directory, "usage_outbox"), "w"):
@@ -325,7 +325,7 @@ def test_a_report_is_kept_once(gate, directory):
 
 
 @pytest.mark.parametrize(("reply", "after"), [((503, {}, b""), 0.0), ((503, {"Retry-After": "7"}, b""), 7.0), (ACCEPTS, 0.0)])
-def test_it_waits_as_long_as_the_last_answer_asked(gate, receiver, reply, after):
+def test_a_report_waits_as_long_as_the_last_answer_asked(gate, receiver, reply, after):
     """It does not wait before the first answer, or where the last answer did not ask for it."""
     receiver.reply = reply
     made = kept(gate)

@@ -44,7 +44,7 @@ def test_an_opt_out_is_heeded_at_the_next_span(environ):
     assert (before, decision(sampler).decision) == (Decision.RECORD_AND_SAMPLE, Decision.DROP)
 
 
-def test_it_describes_itself():
+def test_the_sampler_describes_itself():
     """The SDK shows the description."""
     assert ConsentSampler(App("myengine")).get_description() == "ConsentSampler{myengine}"
 

@@ -82,7 +82,7 @@ def test_what_a_collector_searches_for_is_what_the_client_refuses(text):
 
 
 @pytest.mark.parametrize("text", ["any words, at all", "a (none) b", "Allgäu", "none", "rest", "other", "ü", "日本 1", "a  b", "price: $5"])
-def test_free_text_is_free_otherwise(text):
+def test_free_text_may_hold_a_word_of_readers_among_others(text):
     """A word that readers make up is refused only where it is the whole text."""
     free = Fact("note", str, open="x", why="x").attributes("myengine")[0]
 

@@ -24,7 +24,7 @@ def test_an_app_that_is_not_installed_is_said_to_be_so():
 
 
 @pytest.mark.usefixtures("made_up_app")
-def test_an_app_is_that_of_its_package():
+def test_the_registry_returns_the_app_that_its_package_declares():
     """The registry returns the object that the entry point names."""
     assert registry.load("myengine") is APP
 

@@ -62,7 +62,7 @@ def mutants(repository: Path, module: str) -> Iterator[Mutant]:
             mutated = mutate_code(source, operator, occurrence)
             try:
                 meaning = _meaning(mutated)
-            except SyntaxError:  # the star of an argument is no multiplication
+            except SyntaxError:  # the operator took the star of an argument for a multiplication
                 continue
             if meaning in seen:
                 continue

@@ -9,7 +9,7 @@ from pathlib import Path
 import coverage
 import pytest
 
-QUICK = 3.0  # seconds; a mutant does not wait for tests that take longer
+QUICK = 3.0  # seconds; slower tests do not run on mutants
 
 
 def function(test: str) -> str:

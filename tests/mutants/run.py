@@ -63,7 +63,7 @@ class Copy:
             if script.is_file() and script.read_bytes().startswith(f"#!{sys.prefix}/bin/python".encode()):
                 (place / "bin" / script.name).write_text(f"#!{self.python}\n{script.read_text().partition(chr(10))[2]}")
                 (place / "bin" / script.name).chmod(0o755)
-        # Two mutants of one size within a second would share their byte code, so there is none.
+        # Two mutants with the same size and second would share their byte code, so none is written.
         (own / "mutants.pth").write_text(
             f"import sys; sys.dont_write_bytecode = True\n{self.repository}\nimport site; site.addsitedir({str(installed)!r})\n"
         )

@@ -135,7 +135,7 @@ def test_each_destination_has_its_own_back_off(clock, monkeypatch, project, oper
     assert sent == {"project": sent_to_project, "otlp": sent_to_operators}
 
 
-def test_of_what_waits_only_the_newest_is_kept(beating, receiver, home):
+def test_only_the_newest_heartbeat_that_waits_is_kept(beating, receiver, home):
     """A heartbeat is cumulative, so the newest one says everything."""
     _, heartbeat = beating
     receiver.reply = (503, {}, b"")
@@ -145,7 +145,7 @@ def test_of_what_waits_only_the_newest_is_kept(beating, receiver, home):
     assert len(waiting(str(home / ".config/myengine"))) == 1
 
 
-def test_opted_out_there_is_none(beating, receiver, home, monkeypatch):
+def test_after_an_opt_out_there_is_no_heartbeat(beating, receiver, home, monkeypatch):
     """Nothing is in the file, and nothing is sent."""
     _, heartbeat = beating
     monkeypatch.setenv("DO_NOT_TRACK", "1")
@@ -154,7 +154,7 @@ def test_opted_out_there_is_none(beating, receiver, home, monkeypatch):
     assert (receiver.received, list(home.iterdir())) == ([], [])
 
 
-def test_the_last_one_waits_for_a_later_run(beating, receiver, home, lines):
+def test_the_last_heartbeat_waits_for_a_later_run(beating, receiver, home, lines):
     """At exit nothing is sent."""
     _, heartbeat = beating
     heartbeat.beat({"requests": 9}, final=True)
@@ -171,7 +171,7 @@ def test_uptime_is_never_negative(beating, clock, receiver):
     assert receiver.only.spans[0][2]["otel_usage.uptime"] == 0
 
 
-# In a process of its own, where nobody measures coverage: that keeps something for each thread there was.
+# This runs in a process without coverage, which keeps memory for each thread that ever ran.
 MANY = """
 import gc, json, logging, os, sys, threading, time
 from myengine_app import APP

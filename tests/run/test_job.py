@@ -221,7 +221,7 @@ def test_a_detector_fills_in_only_what_was_not_passed(detected, lines):
 
 
 @pytest.mark.parametrize("when", ["before", "meanwhile", "never"])
-def test_hurried_it_does_without_what_is_not_known_yet(detected, when):
+def test_a_hurried_job_does_without_facts_that_are_not_known_yet(detected, when):
     """It may be hurried before the detectors start and while they run."""
     job = new_job()
     if when == "before":

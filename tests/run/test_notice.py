@@ -205,7 +205,7 @@ def test_where_nothing_leaves_there_is_no_notice(report, home, caplog, monkeypat
     assert not (home / ".config/myengine/usage_notice").exists()
 
 
-def test_nothing_of_it_reaches_the_terminal_by_default(run_python, receiver):
+def test_nothing_of_the_notice_reaches_the_terminal_by_default(run_python, receiver):
     """The default log level shows no INFO."""
     done = run_python(f"""
         from otel_usage import UsageReporter
@@ -217,7 +217,7 @@ def test_nothing_of_it_reaches_the_terminal_by_default(run_python, receiver):
     assert (done.stdout, done.stderr) == ("True\n", "")
 
 
-def test_another_word_is_refused():
+def test_another_word_for_the_notice_is_refused():
     """The declaration raises an error."""
     with pytest.raises(ValueError, match='notice= must be "before-send" or None'):
         UsageReporter("myengine", notice="never")

@@ -154,7 +154,7 @@ def leave_earlier(count):
 
 
 @pytest.mark.parametrize(("waits", "go_out"), [(0, 0), (1, 1), (3, 3), (4, 4), (5, 4), (20, 4)])
-def test_of_what_earlier_runs_left_the_oldest_four_go_out(run, worker, sent, left, waits, go_out):
+def test_the_oldest_four_reports_that_earlier_runs_left_are_sent(run, worker, sent, left, waits, go_out):
     """Each is sent once after the run's own report, however long the run lives; the others wait for later runs."""
     leave_earlier(waits)
     run.add(job())
@@ -165,7 +165,7 @@ def test_of_what_earlier_runs_left_the_oldest_four_go_out(run, worker, sent, lef
 
 
 @pytest.mark.parametrize(("name", "seconds"), [("lowest", 10), ("middle", 305), ("highest", 600)])
-def test_what_earlier_runs_left_goes_out_within_ten_seconds_to_ten_minutes(run, worker, sent, bound, name, seconds):
+def test_reports_of_earlier_runs_are_sent_after_ten_seconds_to_ten_minutes(run, worker, sent, bound, name, seconds):
     """The times are spread, so that many processes that start together do not flood a server."""
     bound(name)
     leave_earlier(2)
@@ -175,7 +175,7 @@ def test_what_earlier_runs_left_goes_out_within_ten_seconds_to_ten_minutes(run, 
     assert sent == [(0, 0), (seconds, 1), (seconds, 2)]
 
 
-def test_each_of_them_waits_for_a_time_of_its_own(run, worker, sent, monkeypatch):
+def test_each_report_of_an_earlier_run_has_a_time_of_its_own(run, worker, sent, monkeypatch):
     """No two are sent one right after the other."""
     times = iter([400, 20, 500])
     monkeypatch.setattr(run_module, "jitter", lambda low, high: next(times))
@@ -186,7 +186,7 @@ def test_each_of_them_waits_for_a_time_of_its_own(run, worker, sent, monkeypatch
     assert sent == [(0, 0), (20, 2), (400, 1), (500, 3)]
 
 
-def test_what_is_not_taken_then_waits_for_the_next_run(run, worker, sent, left):
+def test_an_earlier_report_that_is_not_taken_waits_for_the_next_run(run, worker, sent, left):
     """A run tries the report of an earlier run once."""
     leave_earlier(2)
     run.add(job())
@@ -197,7 +197,7 @@ def test_what_is_not_taken_then_waits_for_the_next_run(run, worker, sent, left):
     assert left() == 2
 
 
-def test_a_second_report_of_a_run_sends_none_of_the_others_again(run, worker, sent):
+def test_a_second_report_of_a_run_sends_no_earlier_report_again(run, worker, sent):
     """The bound of four is for a run and not for a report."""
     leave_earlier(6)
     run.add(job())
@@ -411,7 +411,7 @@ def test_values_that_do_not_leave_as_given_are_counted_once_for_each_report(run,
     assert run.misfits == 2
 
 
-def test_closed_a_run_plans_nothing_more(worker, sent, errors, lines):
+def test_a_closed_run_plans_nothing_more(worker, sent, errors, lines):
     """The line is written, and a report that is not accepted waits for a later run."""
     run = Run(600, worker, errors.append)
     sent.answer = AWAY

@@ -114,7 +114,7 @@ def test_the_sdk_takes_it_as_a_sampler(environ):
     assert recording == [False, True]
 
 
-def test_it_describes_itself():
+def test_the_sampler_describes_itself():
     """The SDK shows the description."""
     assert [from_environment(argument).get_description() for argument in ("vllm", "")] == [
         "UsageSampler{ConsentSampler{vllm}}",

@@ -20,7 +20,7 @@ def inserted_columns():
     """Return the columns that the built collector's exporter inserts into, read from its binary."""
     program = (BIN / "otelcol-usage").read_bytes()
     statements = re.findall(rb"INSERT INTO %q\.%q \(\s+(Timestamp,\s+TraceId,\s+SpanId,[^)]*)\) VALUES", program)
-    (columns,) = (statement for statement in statements if b"%s" not in statement)  # that is for its JSON table
+    (columns,) = (statement for statement in statements if b"%s" not in statement)  # this statement is for the exporter's JSON table
     return [name.strip() for name in columns.decode().split(",")]
 
 

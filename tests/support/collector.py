@@ -23,7 +23,7 @@ class Collector(Program):
             OTEL_USAGE_OWN_METRICS_PORT=str(own), OTEL_USAGE_HEALTH=f"127.0.0.1:{health}",
             OTEL_USAGE_DATA=str(Path(directory) / "data"), OTEL_USAGE_QUEUE=str(Path(directory) / "queue"), **environment,
         )  # fmt: skip
-        self.http, self.grpc = f"http://127.0.0.1:{http}", f"http://127.0.0.1:{grpc}"  # gRPC: only of local.yaml
+        self.http, self.grpc = f"http://127.0.0.1:{http}", f"http://127.0.0.1:{grpc}"  # gRPC is only in local.yaml
         self.hop = f"http://127.0.0.1:{hop}"
         self.metrics_url, self.own_url = f"http://127.0.0.1:{metrics}/metrics", f"http://127.0.0.1:{own}/metrics"
         self._health = f"http://127.0.0.1:{health}"

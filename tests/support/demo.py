@@ -84,7 +84,7 @@ def main():
     """Run everything until it is interrupted."""
     refuse_taken_ports()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
-    signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background jobs are started without
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # a background job of a shell ignores it
     with contextlib.ExitStack() as stack:
         directory = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="otel-usage-demo-")))
         jaeger = Jaeger(directory, query_port=16686)

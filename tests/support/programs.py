@@ -145,7 +145,7 @@ class Kafka(Program):
     """A real Kafka broker with its topic and the settings of compose.yaml, which its image reads as properties."""
 
     def __init__(self, directory):
-        import yaml  # what is not there for `make demo`
+        import yaml  # `make demo` installs no YAML library
 
         broker, controller = free_ports(2)
         self.brokers = f"127.0.0.1:{broker}"

@@ -14,7 +14,7 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import (
 )
 
 PROTOBUF = "application/x-protobuf"
-#: What an OTLP receiver answers to what it has taken: status, headers, body.
+#: The answer of an OTLP receiver that accepted a request: status, headers, body.
 ACCEPTS = (200, {"content-type": PROTOBUF}, ExportTraceServiceResponse().SerializeToString())
 
 

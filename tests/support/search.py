@@ -21,7 +21,7 @@ def seen_below(directory, *marks):
 def forms(text):
     """Return a text as it is, in base64, in hexadecimal digits, and as bytes if it is an address or hexadecimal digits."""
     plain = text.encode()
-    # Base64 has three bytes in four letters, so that the text's place counts.
+    # Base64 writes three bytes as four letters, so that the form depends on the text's offset.
     encoded = [base64.b64encode(bytes(shift) + plain)[(0, 2, 3)[shift] : -4].rstrip(b"=") for shift in range(3)]
     packed = _packed(text)
     return [plain, plain.hex().encode(), plain.hex().upper().encode(), *encoded, *(form for one in packed for form in (one, one.hex().encode()))]

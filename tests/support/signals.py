@@ -51,7 +51,7 @@ def _loop(world):
 MODE = "home/.config/{app}", "usage_mode"
 OPT_OUT_FILES = {f"do_not_track in {where}": _file(place, "do_not_track", os.mkfifo) for where, place in DIRECTORIES.items()}
 
-#: What means off, by name: called with a folder, each puts files below it and returns variables to set.
+#: Each signal that means off, by name. Called with a folder, it puts files there and returns variables to set.
 OFF = {
     "DO_NOT_TRACK": _variable("DO_NOT_TRACK", ""),
     "DO_NOT_TRACK=0": _variable("DO_NOT_TRACK", "0"),
@@ -66,12 +66,12 @@ OFF = {
     "usage_mode that is a directory": _file(*MODE, os.mkdir),
     "usage_mode that is a link": _file(*MODE, lambda path: path.symlink_to("/nonexistent")),
 }
-#: The same, but what waited before is out of sight as long as they hold, or can't be told from somebody else's.
+#: More of them; while one holds, the reports that wait can't be reached or can't be told from other files.
 BLIND = {
     "a directory that can't be looked at": _loop,
     "no directory": lambda _: {"HOME": "relative"},
 }
-#: What means local.
+#: Each signal that means local.
 LOCAL = {
     "usage_mode local": _file(*MODE, _text("local")),
     "OTEL_USAGE_EXPORTER=none": _variable("OTEL_USAGE_EXPORTER", "otlp,none"),

@@ -73,7 +73,7 @@ def strings(names, text):
     return b"".join(attribute(name, string(text)) for name in names)
 
 
-# Each takes how many bytes it may have.
+# Each function takes the number of bytes that it may use.
 SHAPES = {
     "empty resources": lambda room: times(field(1), room),
     "empty scopes": lambda room: resource(times(field(2), room)),
@@ -108,7 +108,7 @@ def in_attribute(value):
     return '{"resourceSpans":[{"resource":{"attributes":[{"key":"host.arch","value":' + value + "}]}}]}"
 
 
-# The same of JSON, each of about so many bytes.
+# The same in JSON, each with about that many bytes.
 JSON_SHAPES = {
     "empty resources": lambda room: '{"resourceSpans":[' + ",".join(["{}"] * (room // 3)) + "]}",
     "values within values": lambda room: in_attribute('{"arrayValue":{"values":[' * (room // 28) + "{}" + "]}}" * (room // 28)),

@@ -31,15 +31,15 @@ print(usage.flush(20), flush=True)
 
 
 @pytest.mark.parametrize("module", ["opentelemetry.sdk.trace", "logging.handlers"])
-def test_child_that_is_forked_while_a_report_is_sent_can_import_what_sending_imports(run_python, lines, module):
+def test_a_child_that_is_forked_while_a_report_is_sent_can_import_what_sending_imports(run_python, lines, module):
     """A child forked during an import would inherit the module's lock from a thread that it does not have, and would hang."""
-    done = run_python(FORKS.format(module=module), "-W", "ignore::DeprecationWarning")  # Python 3.12 and newer warn each host that forks
+    done = run_python(FORKS.format(module=module), "-W", "ignore::DeprecationWarning")  # Python 3.12 and newer warn a host with threads when it forks
 
     assert (done.stdout, done.stderr) == ("[0, 0, 0]\nFalse\n", "")
     assert [line["num_cpu"] for line in lines()] == [os.cpu_count()]
 
 
-def test_fork_waits_for_a_thread_that_hangs_once_and_for_others_again():
+def test_a_fork_waits_once_for_a_thread_that_hangs_and_again_for_others():
     """After one wait no fork waits for the hanging thread again; every fork lets the threads go on."""
     begun, hangs, over = threading.Event(), threading.Event(), threading.Event()
 

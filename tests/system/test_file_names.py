@@ -15,7 +15,7 @@ from otel_usage.system.file_names import (
 )
 
 NAMES = st.text() | st.binary().map(lambda raw: raw.decode("utf-8", "surrogateescape"))
-# Such as is nearly one of ours: the parts of our names, in any number and order.
+# Names that are nearly ours: the parts of our names, in any number and order.
 NEARLY = st.lists(
     st.sampled_from([f"{1:020d}", "5", "²³", "٣", "9" * 5000, "report", "heartbeat", "u", "json", "tmp", "unreadable", "usage_run", "lock", "", "x/y", "\ud800", "\x00"]),
     max_size=7,

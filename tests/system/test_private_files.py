@@ -195,7 +195,7 @@ def test_nothing_is_created_below_another_users_directory(tmp_path):
         theirs.mkdir()
         os.chown(theirs, 65534, 65534)
     else:
-        theirs = tmp_path / ".." / ".." / ".." / ".."  # the folder of temporary files is root's
+        theirs = tmp_path / ".." / ".." / ".." / ".."  # the folder of temporary files belongs to root
 
     with pytest.raises(PermissionError):
         append_line(str(theirs / "config" / "usage_stats.json"), "one")

@@ -20,7 +20,7 @@ def began(*, needed):
     return over.wait(5)
 
 
-def test_only_what_an_exit_waits_for_starts_while_it_waits_and_nothing_after():
+def test_while_an_exit_waits_only_threads_that_it_waits_for_start_and_none_afterwards():
     """A thread that starts while the interpreter frees its state can crash the process."""
     with Shutdown():
         assert began(needed=True)
@@ -31,7 +31,7 @@ def test_only_what_an_exit_waits_for_starts_while_it_waits_and_nothing_after():
         start(print, needed=True)
 
 
-def test_exit_handler_of_the_host_starts_none(run_python):
+def test_an_exit_handler_of_the_host_starts_no_thread(run_python):
     """It starts none whether or not a report was made before; a host's thread that outlives the main thread still starts one."""
     done = run_python("""
         import atexit, threading, time
@@ -108,7 +108,7 @@ time.sleep(float(sys.argv[1]))
 
 
 @pytest.mark.slow
-def test_process_ends_well_at_whatever_moment_of_a_report_it_ends(home):
+def test_a_process_ends_well_at_whatever_moment_of_a_report_it_ends(home):
     """It ends during detection, during the write, while OpenTelemetry loads, or while no server answers; freed memory is overwritten."""
     environment = {"HOME": str(home), "PYTHONDEVMODE": "1", "OTEL_USAGE_EXPORTER": "otlp",
                    "OTEL_EXPORTER_OTLP_ENDPOINT": "http://127.0.0.1:9"}  # fmt: skip

@@ -21,7 +21,7 @@ def began(*, needed):
     return over.wait(5)
 
 
-def test_thread_starts_while_the_program_runs():
+def test_a_thread_starts_while_the_program_runs():
     """It does not matter whether the exit would wait for it."""
     assert began(needed=False)
     assert began(needed=True)

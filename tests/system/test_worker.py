@@ -149,7 +149,7 @@ def test_waits_are_spread_whatever_the_host_seeds():
 
 
 @pytest.mark.parametrize("seconds", [float("inf"), 1e300, 1e12])
-def test_task_that_is_never_due_holds_up_no_other(seconds):
+def test_a_task_that_is_never_due_holds_up_no_other(seconds):
     """No lock can wait for that long: a thread that tried would end, and no task would run any more."""
     worker, over = Worker(print), threading.Event()
     worker.later(seconds, print)

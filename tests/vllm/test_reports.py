@@ -96,7 +96,7 @@ def test_two_workers_of_one_engine_are_one_report(run_engine):
     ("variable", "value"),
     [
         ("DO_NOT_TRACK", "1"),
-        ("DO_NOT_TRACK", "true"),  # which vLLM's own reporter takes for a yes
+        ("DO_NOT_TRACK", "true"),  # vLLM's own reporter takes this for consent
         ("VLLM_DO_NOT_TRACK", "1"),
         ("VLLM_NO_USAGE_STATS", "1"),
         ("OTEL_USAGE_SUPPRESSED_VLLM", "an embedder"),

@@ -53,7 +53,7 @@ class Scripted:
         self._threads[0].join()
         for connection in self._connections:
             with contextlib.suppress(OSError):  # it is closed already
-                type(self._server).shutdown(connection, socket.SHUT_RDWR)  # past TLS, which its own thread may be using
+                type(self._server).shutdown(connection, socket.SHUT_RDWR)  # below TLS, whose state another thread may be using
         for thread in self._threads:
             thread.join(10)
 

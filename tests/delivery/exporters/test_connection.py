@@ -64,7 +64,7 @@ def test_an_address_that_answers_is_enough(monkeypatch, serve):
     addresses = [(socket.AF_INET, socket.SOCK_STREAM, 0, "", ("127.0.0.1", server.port)) for server in servers]
     monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: addresses)
     found = answer(servers[0])
-    time.sleep(0.05)  # a connection that should not be there would be accepted meanwhile
+    time.sleep(0.05)  # a connection that is not allowed would be accepted in this time
 
     assert (found, [len(server.requests) for server in servers]) == ((200, b"ok"), [1, 0])
 

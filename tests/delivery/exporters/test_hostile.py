@@ -23,7 +23,7 @@ CHUNKED = b"transfer-encoding: chunked\r\n\r\n"
 PORTAL = b"HTTP/1.1 200 OK\r\ncontent-type: text/html\r\ncontent-length: 22\r\n\r\n<html>Please sign in.\r\n"
 REJECTED = ExportTraceServiceResponse(partial_success=ExportTracePartialSuccess(rejected_spans=1)).SerializeToString()
 BOMB = gzip.compress(bytes(50 * 2**20))
-# A first report, to a server that is well, loads all that a report needs: what the hostile one costs stands alone.
+# A first report, to a friendly server, loads every module, so that only the cost of the hostile server is measured.
 REPORT = """
 import json, socket, ssl, time
 real = socket.getaddrinfo
@@ -91,7 +91,7 @@ def silent(make):
 
 
 EXPIRED = {"not_after": dt.datetime(2020, 1, 1, tzinfo=dt.timezone.utc)}
-#: What can be tried again.
+#: Answers after which the report is tried again.
 WAITS = {
     "refused": lambda _: "http://127.0.0.1:9",
     "black hole": silent,
@@ -112,7 +112,7 @@ WAITS = {
     "proxy that says nothing": behind(silent),
     "proxy that pours": behind(pours(b"HTTP/1.1 200 OK\r\n", b"x: " + b"y" * 1000 + b"\r\n")),
 }
-#: What was refused for good.
+#: Answers that refuse the report permanently.
 REFUSES = {
     "413": answers(b"HTTP/1.1 413 No\r\ncontent-length: 0\r\n\r\n"),
     "400": answers(b"HTTP/1.1 400 No\r\ncontent-length: 0\r\n\r\n"),

@@ -447,7 +447,7 @@ def test_no_keys_are_written_where_the_host_asks_for_them(serve, tls, trusted, m
     monkeypatch.setenv("SSLKEYLOGFILE", str(tmp_path / "keys"))
     status = reply_to(f"https://localhost:{serve(tls=tls('localhost')).port}/")[0]
     ours = [path.name for path in tmp_path.iterdir() if path.name == "keys"]
-    ssl.create_default_context()  # as a host's library does
+    ssl.create_default_context()  # a library of the host calls this
 
     assert (status, ours) == (200, [])
     assert (tmp_path / "keys").exists()
@@ -528,7 +528,7 @@ def open_sockets():
     """Return the sockets of this process by their inode numbers, which the kernel gives out once."""
     found = set()
     for number in os.listdir("/proc/self/fd"):
-        with contextlib.suppress(FileNotFoundError):  # closed in between, as that of this listing is
+        with contextlib.suppress(FileNotFoundError):  # it was closed in between, like the descriptor of this listing
             found.add(os.readlink(f"/proc/self/fd/{number}"))
     return {name for name in found if name.startswith("socket:")}
 
@@ -543,7 +543,7 @@ def test_nothing_stays_open(serve, tls):
             reply_to(url)
     deadline = time.monotonic() + 2
     while open_sockets() - before and time.monotonic() < deadline:
-        time.sleep(0.01)  # the servers' ends close a little later
+        time.sleep(0.01)  # the servers close their ends a little later
 
     assert open_sockets() - before == set()
 

@@ -282,7 +282,7 @@ def test_compression_and_headers_are_the_operators(export, receiver, monkeypatch
 @pytest.mark.parametrize(
     ("protocol", "name", "error"),
     [
-        # The oldest knows no such setting: it fails at the collector, which is not there.
+        # The oldest release does not know this setting and fails at the missing collector.
         ("http/protobuf", "OTEL_PYTHON_EXPORTER_OTLP_HTTP_CREDENTIAL_PROVIDER", "ConnectionError" if OLDEST else "RuntimeError"),
         ("grpc", "OTEL_EXPORTER_OTLP_COMPRESSION", "InvalidCompressionValueException"),
     ],

