@@ -88,9 +88,13 @@ def read_only_root() -> list[str]:
 
 
 class Reach:
-    """Which quick tests reach a line. lines: by module and line. quick: all of them. seconds: what each test takes."""
+    """Which quick tests reach a line.
 
-    def __init__(self, copy: Copy) -> None:
+    lines: by module and line. called: the lines in functions, by module. quick: all tests. seconds: what each test takes.
+    """
+
+    def __init__(self, copy: Copy, modules: list[str]) -> None:
+        self.called = {module: lines_in_functions((copy.repository / module).read_bytes()) for module in modules}
         output = copy.repository / ".reach.json"
         subprocess.run([copy.python, HERE / "reach.py", output], cwd=copy.repository, check=True)
         found = json.loads(output.read_text())
@@ -106,7 +110,7 @@ class Reach:
         folder = str(Path("tests", *Path(module).parts[1:-1]))
         own = f"{folder}/test_{Path(module).stem}.py::"
         reached = set(of_module.get(str(line), ()))
-        if not reached or not is_in_function(module, line):
+        if not reached or line not in self.called[module]:
             reached = {test for tests in of_module.values() for test in tests}
             reached |= {test for test in self.quick if test.startswith((own, OTHER_SYSTEMS))}
         first = {test for test in reached if test.startswith((own, OTHER_SYSTEMS))}
@@ -128,10 +132,10 @@ class Reach:
         return LIMIT + 5 * sum(self.seconds[test] for test in tests)
 
 
-def is_in_function(module: str, line: int) -> bool:
-    """Return whether a line runs when a function is called; all others run when the module is imported."""
-    functions = (node for node in ast.walk(ast.parse((REPOSITORY / module).read_bytes())) if isinstance(node, ast.FunctionDef))
-    return any(function.body[0].lineno <= line <= (function.end_lineno or 0) for function in functions)
+def lines_in_functions(source: bytes) -> set[int]:
+    """Return the lines that run when a function is called; all others run when the module is imported."""
+    functions = [node for node in ast.walk(ast.parse(source)) if isinstance(node, ast.FunctionDef)]
+    return {line for function in functions for line in range(function.body[0].lineno, (function.end_lineno or 0) + 1)}
 
 
 def ask(worker: subprocess.Popen[str], mutant: Mutant | None, tests: list[str], limit: float, module: str) -> str:
@@ -196,11 +200,11 @@ class Listed:
 
 def main(modules: list[str]) -> int:
     """Test the mutants of some modules, of all by default, and print the score of each."""
-    begin, listed = time.monotonic(), Listed()
-    every = [mutant for module in modules or MODULES for mutant in mutants(REPOSITORY, module)]
+    begin, listed, modules = time.monotonic(), Listed(), modules or list(MODULES)
+    every = [mutant for module in modules for mutant in mutants(REPOSITORY, module)]
     with tempfile.TemporaryDirectory(prefix="mutants-") as folder:
         copies = [Copy(Path(folder) / str(number)) for number in range(WORKERS)]
-        reach = Reach(copies[0])
+        reach = Reach(copies[0], modules)
         reach.check(copies[-1])
         alive = survivors(copies, reach, every)
     made, left = (Counter(mutant.module for mutant in some) for some in (every, alive))
