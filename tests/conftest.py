@@ -28,7 +28,7 @@ LOOPBACK = ("127.", "::1", "localhost")
 KEPT = ("PATH", "LANG", "LC_ALL", "TMPDIR", "COVERAGE_PROCESS_START", "COV_CORE_DATAFILE")
 
 
-# Each run has the same examples, however slow the machine is; `make soak` has as many as the contract asks for.
+# Each run has the same examples, however slow the machine is; `make soak` has far more.
 hypothesis.settings.register_profile(
     "same", derandomize=True, deadline=None, database=None, suppress_health_check=list(hypothesis.HealthCheck)
 )

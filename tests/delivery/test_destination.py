@@ -48,7 +48,7 @@ def resolved(environ, *, endpoint="https://stats.example.org", wire="otlp"):
     ],
 )  # fmt: skip
 def test_the_destinations_are_those_that_were_named(environ, destinations):
-    """Each row of the contract's table holds: from the settings to the destinations."""
+    """Each row of docs/design.md, "Destinations", holds: from the settings to the destinations."""
     assert resolved(environ) == destinations
 
 

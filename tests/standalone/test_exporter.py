@@ -171,7 +171,7 @@ def test_spans_that_are_not_its_own_are_left_alone(home, exporter):
     assert (exporter.export(spans), list(home.iterdir())) == (SpanExportResult.SUCCESS, [])
 
 
-def test_consent_is_asked_for_each_span(path, monkeypatch):
+def test_consent_is_asked_before_each_write(path, monkeypatch):
     """After an opt-out nothing more is written, and the export still succeeds."""
     exporter = LocalFileSpanExporter(APP)
     exporter.export([ended_span(Report(APP, FACTS))])

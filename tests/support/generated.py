@@ -1,4 +1,4 @@
-"""Everything that is generated from the fact table: parts of README.md and files of collector-config/. As a script it writes them."""
+"""Everything that is generated from the fact table: parts of pages and files of collector-config/. As a script it writes them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Every signal of the contract but `on`, as an operator, an embedder or a test run gives it."""
+"""Every signal of docs/design.md, "Signals", but `on`, as an operator, an embedder or a test run gives it."""
 
 from __future__ import annotations
 
