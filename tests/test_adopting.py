@@ -1,4 +1,4 @@
-"""What docs/adopting.md shows runs as it stands there."""
+"""Everything that docs/adopting.md shows runs as it stands there."""
 
 import inspect
 import json
@@ -16,7 +16,7 @@ ENDPOINT = "https://stats.example.org"
 
 @pytest.fixture
 def project(tmp_path, receiver, monkeypatch):
-    """The files of the page, myengine installed as a package is; reports go to a receiver on this machine."""
+    """The files of the page, with myengine installed like a package; reports go to a receiver on this machine."""
     folder = tmp_path / "project"
     info = folder / "myengine-1.2.0.dist-info"
     info.mkdir(parents=True)
@@ -31,12 +31,12 @@ def project(tmp_path, receiver, monkeypatch):
 
 
 def reports(lines, app, *keys):
-    """Return these values of each line of an app that is a report, not a heartbeat."""
+    """Return these values of each report in the file of an app, without heartbeats."""
     return [tuple(line[key] for key in keys) for line in lines(app) if "context" in line]
 
 
 def test_every_block_of_python_is_a_file_that_a_test_here_runs(project):
-    """A block without a path in its first line would be run by none."""
+    """No test would run a block without a path in its first line."""
     paths = [block.partition("\n")[0].removeprefix("# ") for block in pages.blocks(PAGE, "python")]
 
     assert sorted(paths) == [
@@ -46,7 +46,7 @@ def test_every_block_of_python_is_a_file_that_a_test_here_runs(project):
 
 
 def test_the_command_line_knows_the_app(project):
-    """By the entry point, as the page names it."""
+    """The entry point of the page makes it known."""
     shown = pages.session(PAGE, "otel-usage --app myengine facts")
     printed = [pages.run(command, project) for command, _ in shown]
     told = ["quantization" in "\n".join(out) for _, out in printed[:2]]
@@ -57,14 +57,14 @@ def test_the_command_line_knows_the_app(project):
 
 
 def test_the_tests_of_the_page_pass(project):
-    """Under the real pytest, without a file and the network."""
+    """They run under the real pytest, without a file and the network."""
     status, printed = pages.run(f"{sys.executable} -m pytest -q -p no:cacheprovider -p no:randomly tests", project)
 
     assert (status, re.sub(r" in .*", "", printed[-1])) == (0, "2 passed")
 
 
 def test_a_server_with_workers_is_one_report(project, lines):
-    """The workers run the same code; what they served is in the last heartbeat."""
+    """The workers run the same code; the last heartbeat has what they served."""
     # Sent nowhere: the endpoint of the page is not on this machine.
     done = pages.run("python -m myengine.serve", project, OTEL_USAGE_EXPORTER="none")
     heartbeats = [line["requests"] for line in lines("myengine") if "context" not in line]
@@ -75,7 +75,7 @@ def test_a_server_with_workers_is_one_report(project, lines):
 
 
 def test_a_short_lived_tool_reports_each_run_and_a_later_run_delivers(project, lines, receiver, home):
-    """With the hardware, and in the order in which the runs were made, once the server answers again."""
+    """Each report has the hardware, and all arrive in the order of the runs once the server answers again."""
     takes, receiver.reply = receiver.reply, (503, {}, b"")
     runs = [pages.run("python -m mytool build", project), pages.run("python -m mytool check", project)]
     waiting = len(list((home / ".config/mytool/usage_outbox").glob("*.json")))
@@ -94,7 +94,7 @@ def test_a_short_lived_tool_reports_each_run_and_a_later_run_delivers(project, l
 
 
 def test_an_embedder_turns_the_library_off(project, lines, home):
-    """And without the embedder the same library reports, though the first run sends nothing."""
+    """Without the embedder the same library reports, though the first run sends nothing."""
     embedded = pages.run("python bigapp.py", project)
     off = reports(lines, "mylib", "context")
     alone = pages.run("""python -c 'import mylib; print(mylib.transform([1, 2], "cuda")); mylib._usage.close()'""", project)
@@ -115,7 +115,7 @@ def test_a_launcher_hands_the_mark_to_its_workers(project, lines):
 
 @pytest.mark.parametrize("first", ["python switches.py", "OTEL_USAGE_EXPORTER=none python again.py", "python noticed.py"])
 def test_what_the_page_says_is_printed(project, receiver, first):
-    """Word for word; `...` stands for anything."""
+    """The output is the same word for word; `...` stands for any text."""
     for command, shown in pages.session(PAGE, first):
         _, printed = pages.run(command, project)
         printed = tuple(line.replace(receiver.url, ENDPOINT) for line in printed)
@@ -124,7 +124,7 @@ def test_what_the_page_says_is_printed(project, receiver, first):
 
 
 def test_before_send_the_run_that_gives_the_notice_sends_nothing(project, receiver, lines):
-    """The next one does."""
+    """The next run sends."""
     pages.run("python noticed.py", project)
     first = len(receiver.received)
     pages.run("python noticed.py", project)
@@ -133,7 +133,7 @@ def test_before_send_the_run_that_gives_the_notice_sends_nothing(project, receiv
 
 
 def test_the_parts_by_their_entry_points_write_the_local_file(project, lines):
-    """With the hardware that the detector found; when off, they write nothing more."""
+    """The line has the hardware from the detector; when off, no line is written."""
     (command, _), = pages.session(PAGE, "OTEL_SERVICE_NAME=myengine")
     off, on = pages.run(command, project, MYENGINE_DO_NOT_TRACK="1"), pages.run(command, project)
 
@@ -143,7 +143,7 @@ def test_the_parts_by_their_entry_points_write_the_local_file(project, lines):
 
 
 def test_the_parts_by_hand_write_the_local_file(project, lines):
-    """With the declared fact of the resource and the hardware that the detector found."""
+    """The line has the declared fact of the resource and the hardware from the detector."""
     done = pages.run("python pipeline.py", project)
 
     assert done == (0, ())
@@ -152,7 +152,7 @@ def test_the_parts_by_hand_write_the_local_file(project, lines):
 
 
 def test_each_parameter_of_a_fact_does_to_a_value_what_the_page_says(receiver, lines):
-    """In the file, and over OTLP at a real receiver."""
+    """This holds in the file, and over OTLP at a real receiver."""
     table = pages.rows(PAGE, "declared", "given", "in the file", "over OTLP")
     facts = [eval(declared, {"Fact": Fact, "WHY": "to test the page"}) for declared, *_ in table]
     values = {fact.key: [json.loads(json.dumps(eval(cell))) for cell in cells] for fact, (_, *cells) in zip(facts, table, strict=True)}
@@ -170,7 +170,7 @@ def test_each_parameter_of_a_fact_does_to_a_value_what_the_page_says(receiver, l
 
 @pytest.mark.parametrize("part", [App, Fact, UsageReporter])
 def test_every_parameter_is_on_the_page(part):
-    """In the section of the class."""
+    """It is in the section of its class."""
     section = PAGE.partition(f"\n## `{part.__name__}`\n")[2].partition("\n## ")[0]
     parameters = [name for name in inspect.signature(part).parameters if name != "app"]
     missing = [name for name in parameters if f"`{name}`" not in section and f"`{name}=" not in section]

@@ -1,4 +1,4 @@
-"""The pages under docs/ lead somewhere, and the contract names what there is."""
+"""The links of the pages under docs/ work, and the contract names what exists."""
 
 import inspect
 import json
@@ -32,7 +32,7 @@ def headings(text):
 
 
 def anchors(text):
-    """Return what the headings of a page are linked by: in lower case, words joined by hyphens, without other signs."""
+    """Return the anchors of a page's headings: in lower case, words joined by hyphens, without other signs."""
     found = []
     for title in headings(text):
         anchor = re.sub(r"[^\w\- ]", "", title.lower()).replace(" ", "-")
@@ -41,7 +41,7 @@ def anchors(text):
 
 
 def broken(page):
-    """Return the links and the names of tests in a page that lead nowhere."""
+    """Return the links and test names of a page that lead nowhere."""
     text = page.read_text(encoding="utf-8")
     found = []
     for target in re.findall(r"\]\(([^)\s]+)\)", without_code(text)):
@@ -58,7 +58,7 @@ def broken(page):
 
 
 def has_test(file, name):
-    """Tell whether a file has a function of that name."""
+    """Return whether a file has a function of that name."""
     return file.is_file() and re.search(rf"^ *def {name}\(", file.read_text(encoding="utf-8"), re.MULTILINE) is not None
 
 
@@ -81,12 +81,12 @@ def spans(cell):
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_each_link_and_each_test_that_a_page_names_is_there(page):
-    """A file, a heading of a page, a function of a file of tests."""
+    """A link leads to a file or a heading, and a name to a function of a test file."""
     assert broken(page) == []
 
 
 def test_a_link_that_leads_nowhere_is_found(tmp_path):
-    """Of each kind; what stands in code is no link."""
+    """One of each kind is found; text in a span of code is no link."""
     (tmp_path / "docs").mkdir()
     (tmp_path / "tests").mkdir()
     (tmp_path / "tests" / "test_x.py").write_text("def test_here():\n    pass\n")
@@ -114,7 +114,7 @@ def test_each_heading_that_code_and_tests_cite_is_there():
 
 
 def test_each_built_in_attribute_is_in_the_table():
-    """And the table has no other, nor another key of the file."""
+    """The table has no other attribute and no other key of the file."""
     rows = json.loads(CliRunner().invoke(cli, ["--app", "vllm", "facts", "--format", "json"]).stdout)
     built_in = [row for row in rows if not any(a["name"].startswith("vllm.") for a in row["attributes"])]
     keys = {row["key"].replace("vllm_version", "<app>_version") for row in built_in if row["in_file"]}
@@ -126,7 +126,7 @@ def test_each_built_in_attribute_is_in_the_table():
 
 
 def test_each_signal_is_in_the_table(home):
-    """As the code lists them, an app's own by the app's name in capitals."""
+    """The order is that of the code; a signal of an app has the app's name in capitals."""
     found = signals("vllm", {"HOME": str(home)})
     names = {Path(signal.name).name.replace("VLLM", "<APP>") for signal in found}
     text = section("Signals")
@@ -136,7 +136,7 @@ def test_each_signal_is_in_the_table(home):
 
 
 def test_each_command_is_in_the_table():
-    """And the table has no other."""
+    """The table has no other command."""
     table = cells(section("The command line").partition("### ")[0])
 
     assert {span.split()[0] for row in table for span in spans(row[0])} == set(cli.commands)
@@ -148,7 +148,7 @@ def test_each_command_is_in_the_table():
     ids=["report", "status", "facts"],
 )
 def test_each_key_of_the_json_output_is_in_its_row(home, command, arguments):
-    """The keys of the object, or of the first of a list of them."""
+    """These are the keys of the object, or of the first object of a list."""
     printed = json.loads(CliRunner().invoke(cli, ["--app", "vllm", *arguments]).stdout)
     keys = list(printed if isinstance(printed, dict) else printed[0])
     row = next(row for row in cells(section("JSON output")) if spans(row[0]) == [command])
@@ -157,7 +157,7 @@ def test_each_key_of_the_json_output_is_in_its_row(home, command, arguments):
 
 
 def test_each_parameter_of_a_fact_is_in_the_table():
-    """And the table has no other."""
+    """The table has no other parameter."""
     assert [span for row in cells(section("Facts").partition("### ")[0]) for span in spans(row[0])] == [
         "key", "type", "why", *[name for name in inspect.signature(Fact).parameters if name not in ("key", "type", "why")],
     ]  # fmt: skip
@@ -165,7 +165,7 @@ def test_each_parameter_of_a_fact_is_in_the_table():
 
 @pytest.mark.parametrize(("function", "begin"), [(App, "`App("), (UsageReporter.report, "`report("), (UsageReporter.flush, "`flush(")])
 def test_each_parameter_of_the_api_is_in_its_row(function, begin):
-    """By its name, in the row that begins with the call."""
+    """Its name is in the row that begins with the call."""
     parameters = [name for name in inspect.signature(function).parameters if name != "self"]
     row = next(row[0] for row in cells(section("The API")) if row[0].startswith(begin))
 
@@ -173,7 +173,7 @@ def test_each_parameter_of_the_api_is_in_its_row(function, begin):
 
 
 def test_the_reporter_takes_an_app_or_what_an_app_takes():
-    """What it takes besides stands in its row."""
+    """Its other parameters are in its own row."""
     own = [name for name in inspect.signature(UsageReporter).parameters if name not in inspect.signature(App).parameters]
     row = next(row[0] for row in cells(section("The API")) if row[0].startswith("`UsageReporter("))
 

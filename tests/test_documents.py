@@ -23,14 +23,14 @@ PAGES = ("README.md", "CONTRIBUTING.md", *sorted(f"docs/{path.name}" for path in
 
 @pytest.mark.parametrize("page", generated.PAGES, ids=lambda page: page.name)
 def test_the_generated_parts_of_a_page_are_those_of_the_table(page):
-    """`make docs` writes them; this fails when they drift."""
+    """`make docs` writes them; this test fails where they differ."""
     text = page.read_text(encoding="utf-8")
 
     assert generated.written_again(text) == text
 
 
 def test_each_generated_part_stands_in_one_page():
-    """A marker that is misspelt would keep its part from being written."""
+    """A part with a misspelt marker would not be written."""
     texts = [page.read_text(encoding="utf-8") for page in generated.PAGES]
     found = {name: sum(text.count(f"<!-- {name}: begin -->\n") * text.count(f"<!-- {name}: end -->\n") for text in texts)
              for name in generated.parts()}  # fmt: skip
@@ -40,7 +40,7 @@ def test_each_generated_part_stands_in_one_page():
 
 @pytest.mark.parametrize("page", PAGES)
 def test_every_link_leads_to_a_file_or_a_heading(page):
-    """Within the repository; no page is fetched."""
+    """Only links within the repository count; no page is fetched."""
     links = re.findall(r"\]\(([^)\s]+)\)", pages.read(page))
     here = [link.partition("#") for link in links if "://" not in link]
     targets = [((ROOT / page).parent / path if path else ROOT / page, heading) for path, _, heading in here]
@@ -51,13 +51,13 @@ def test_every_link_leads_to_a_file_or_a_heading(page):
 
 
 def anchors(path):
-    """Return the anchors of a page's headings, as they are made for them."""
+    """Return the anchors of a page's headings."""
     titles = re.findall(r"^#+ (.+)$", path.read_text(encoding="utf-8"), flags=re.MULTILINE)
     return {re.sub(r"[^\w -]", "", title.lower()).replace(" ", "-") for title in titles}
 
 
 def test_the_readme_can_be_read_in_a_terminal():
-    """Install first, both commands on the first two screens, and no line that has to be scrolled."""
+    """The installation comes first, both commands are on the first two screens, and no line needs to be scrolled."""
     lines = README.splitlines()
     commands = [number for number, line in enumerate(lines, 1) if line.startswith(("$ make report", "$ make test"))]
 
@@ -67,7 +67,7 @@ def test_the_readme_can_be_read_in_a_terminal():
 
 
 def test_what_leaves_of_a_published_form_is_what_the_page_says():
-    """The values that docs/facts.md gives as examples."""
+    """The values are the examples of docs/facts.md."""
     shown = pages.rows(pages.read("docs/facts.md"), "attribute", "value", "leaves as")
     attributes = App("myengine").attributes
 
@@ -76,7 +76,7 @@ def test_what_leaves_of_a_published_form_is_what_the_page_says():
 
 
 def test_the_page_of_opt_outs_has_every_signal_and_no_other():
-    """By the names that `status` gives them."""
+    """The names are those that `status` shows."""
     shown = {name for name, _, _ in pages.rows(OPT_OUT, "signal", "counts when", "means")}
     signals = [signal.name for environ in ({"HOME": "/home/you"}, {}) for signal in consent.signals("myengine", environ)]
     homeless = [signal.name for signal in consent.signals("myengine", {"HOME": "you", "XDG_CONFIG_HOME": "x"})]
@@ -86,7 +86,7 @@ def test_the_page_of_opt_outs_has_every_signal_and_no_other():
 
 
 def test_the_page_of_opt_outs_has_every_directory_in_its_order():
-    """Those in which the signals' files are looked for."""
+    """The files of the signals are read in these directories."""
     environ = {"MYENGINE_CONFIG_ROOT": "/root", "XDG_CONFIG_HOME": "/xdg", "HOME": "/home"}
     paths = [signal.name for signal in consent.signals("myengine", environ) if signal.name.endswith("/do_not_track")]
     named = {"/root": "$<APP>_CONFIG_ROOT", "/xdg/myengine": "$XDG_CONFIG_HOME/<app>", "/home/.config/myengine": "$HOME/.config/<app>"}
@@ -98,7 +98,7 @@ def test_the_page_of_opt_outs_has_every_directory_in_its_order():
 
 
 def test_the_page_of_opt_outs_has_every_file_that_is_made(run_python, receiver, home):
-    """After a report that is not taken, one of a forked child, two rotations and `off`; and their modes."""
+    """The files and modes are those after a refused report, a forked child, two rotations and `off`."""
     shown = [name for cell, _ in pages.rows(OPT_OUT, "file", "what") for name in cell.split("`, `")]
     folder = home / ".config" / "vllm"
     folder.mkdir(parents=True, mode=0o700)
@@ -128,7 +128,7 @@ def test_the_page_of_opt_outs_has_every_file_that_is_made(run_python, receiver, 
 
 @pytest.mark.parametrize("command", ["off", "on", "verify-off"])
 def test_what_the_page_of_opt_outs_shows_is_printed(home, command):
-    """Word for word, in a home that is empty, or in which `off` was said; `...` stands for anything."""
+    """The output is the same word for word, in an empty home and after `off`; `...` stands for any text."""
     if command == "on":
         pages.run("otel-usage --app vllm off", home)
     for line, shown in pages.session(OPT_OUT, f"otel-usage --app vllm {command}"):
@@ -138,7 +138,7 @@ def test_what_the_page_of_opt_outs_shows_is_printed(home, command):
 
 
 def test_the_line_that_vllms_endpoint_is_named_by_is_its_own():
-    """The table of what is sent, and where."""
+    """It is in the table of requests and destinations."""
     shown = pages.rows(OPT_OUT, "app", "endpoint", "what is posted there")
 
     assert [(app, endpoint, re.findall('wire="(.+)"', what)) for app, endpoint, what in shown] == [(VLLM.name, VLLM.endpoint, [VLLM.wire])]
@@ -153,7 +153,7 @@ def test_every_dependency_is_explained():
 
 
 def test_the_figures_of_the_readme_are_those_that_were_measured():
-    """The page of the integrations says how; and vLLM's facts are as many as it declares."""
+    """The page of the integrations says how they were measured; the number of vLLM's facts is the declared one."""
     columns = ("one report", "vLLM's own reporter", "otel_usage")
     measured = pages.rows(pages.read("otel_usage/integrations/README.md"), *columns)
 
@@ -174,7 +174,7 @@ def test_every_command_is_in_the_help():
 
 
 def test_the_first_snippet_of_the_readme_runs(home):
-    """As an adopter would paste it: a script that ends at once reports its hardware, too."""
+    """It runs as an adopter would paste it: a script that ends at once also reports its hardware."""
     code = pages.blocks(README, "python")[0]
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=False,
                           env={"HOME": str(home), "OTEL_USAGE_EXPORTER": "none"})  # fmt: skip
@@ -198,7 +198,7 @@ def test_every_setting_of_the_collector_is_in_its_page():
 
 
 def test_the_lines_for_sglang_run():
-    """As they would stand in place of its copy of the reporter."""
+    """They run in place of SGLang's copy of the reporter."""
     from types import SimpleNamespace
 
     from otel_usage.testing import capture

@@ -42,7 +42,7 @@ def parts() -> dict[str, str]:
 
 
 def as_json(values) -> str:
-    """Return an object as a block of JSON, one key a line."""
+    """Return an object as a block of JSON, one key in each line."""
     return f"```json\n{json.dumps(values, indent=2)}\n```"
 
 

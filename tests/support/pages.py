@@ -1,4 +1,4 @@
-"""What the pages show: their blocks of code, the files in them, their tables and the commands with what they print."""
+"""The content of the pages: blocks of code, files in them, tables, and commands with their output."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def read(name):
 
 
 def blocks(text, language):
-    """Return the blocks of code of that language, without their fences."""
+    """Return the blocks of code in that language, without their fences."""
     return re.findall(rf"^```{language}\n(.*?)^```$", text, flags=re.DOTALL | re.MULTILINE)
 
 
@@ -39,7 +39,7 @@ def rows(text, *titles):
 
 
 def session(text, command):
-    """Return the (command, what it prints) pairs of the block that begins with a command; () where nothing is printed."""
+    """Return the (command, output) pairs of the block that begins with a command; the output () is an empty one."""
     whole = [block.replace("\\\n    ", "") for block in blocks(text, "console")]
     block = next(block for block in whole if re.match(rf"\$ {re.escape(command)}\b", block))
     parts = [part.partition("\n") for part in block.removeprefix("$ ").split("\n$ ")]
@@ -47,7 +47,7 @@ def session(text, command):
 
 
 def run(command, folder, **environment):
-    """Run a command of a page in a folder, and return its status and the lines that it prints."""
+    """Run a command of a page in a folder, and return its status and the lines of its output."""
     path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
     done = subprocess.run(command, shell=True, cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
                           timeout=60, check=False, env={**os.environ, "PATH": path, **environment})  # fmt: skip
@@ -55,7 +55,7 @@ def run(command, folder, **environment):
 
 
 def expected(shown, printed):
-    """Return what a page shows, with what was really printed in place of each `...`: a line of it, or lines."""
+    """Return the output that a page shows, with the real text in place of each `...`, in a line or as lines."""
     text = re.escape("\n".join(shown)).replace(re.escape("\n..."), "(?:\n.*)*?").replace(re.escape("..."), ".*")
     whole = "\n".join(printed)
     return printed if re.fullmatch(text, whole) else shown

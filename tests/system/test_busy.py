@@ -1,4 +1,4 @@
-"""The host's forks wait for threads of ours that are busy, and interpreter shutdown until they are gone."""
+"""The host's fork waits for busy threads of ours, and interpreter shutdown waits until they are gone."""
 
 import os
 import threading
@@ -69,7 +69,7 @@ def test_a_fork_waits_once_for_a_thread_that_hangs_and_again_for_others():
 
 @pytest.mark.parametrize(("left", "waited"), [(3, 3), (10**6, 125)], ids=["soon", "never"])
 def test_shutdown_waits_for_a_thread_that_was_started_and_has_not_begun(monkeypatch, left, waited):
-    """For at most 0.25 s: finalization frees what such a thread uses before its first line."""
+    """It waits at most 0.25 s: finalization frees state that such a thread uses before its first line."""
     pauses, token = [], object()
     busy.busy_threads()  # its first call in a process empties the sets
 
@@ -88,7 +88,7 @@ def test_shutdown_waits_for_a_thread_that_was_started_and_has_not_begun(monkeypa
 
 @pytest.mark.parametrize(("left", "waited"), [(3, 3), (10**6, 125)], ids=["soon", "never"])
 def test_shutdown_waits_for_a_thread_that_has_run_its_last_line_until_the_system_has_it_no_more(monkeypatch, left, waited):
-    """For at most 0.25 s: finalization frees what such a thread uses after its last line."""
+    """It waits at most 0.25 s: finalization frees state that such a thread uses after its last line."""
     pauses = []
     busy.busy_threads()  # its first call in a process empties the sets
     monkeypatch.setattr(busy, "pause", pauses.append)
@@ -100,7 +100,7 @@ def test_shutdown_waits_for_a_thread_that_has_run_its_last_line_until_the_system
 
 
 def test_a_started_thread_counts_as_beginning_until_it_runs(monkeypatch):
-    """It is noted before it is started, and forgotten where it can't be."""
+    """It is counted before it is started, and no longer where it can't be started."""
     monkeypatch.setattr(Busy, "beginning", set())
     noted, over = [], threading.Event()
     monkeypatch.setattr(threads._thread, "start_new_thread", lambda *_: noted.append(len(Busy.beginning)))
@@ -117,7 +117,7 @@ def test_a_started_thread_counts_as_beginning_until_it_runs(monkeypatch):
 
 
 def test_a_thread_that_is_through_while_the_process_ends_is_blocked(monkeypatch):
-    """It does not end beside interpreter finalization; one that is through before that ends, and is forgotten."""
+    """It must not end during interpreter finalization; a thread that ends before that is forgotten."""
     ids = []
     for begun in (False, True):
         monkeypatch.setattr(Shutdown, "begun", begun)
@@ -133,7 +133,7 @@ def test_a_thread_that_is_through_while_the_process_ends_is_blocked(monkeypatch)
 
 
 def test_threads_that_wait_for_the_network_hold_up_no_shutdown():
-    """They are at rest, and stop when they come back."""
+    """A thread that waits is not busy, and it stops when its wait ends."""
     begun, over = threading.Event(), threading.Event()
 
     def wait():
