@@ -67,7 +67,10 @@ def _start_measured(function, arguments, start=_thread.start_new_thread):
     """Start a thread that coverage sees: coverage only hooks into the threads of `threading`."""
 
     def run():
-        sys.settrace(threading.gettrace())
+        for _ in range(1000):
+            with contextlib.suppress(RuntimeError):  # Python refuses while another thread sets its own
+                sys.settrace(threading.gettrace())
+                break
         function(*arguments)
 
     return start(run, ())

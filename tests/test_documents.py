@@ -98,7 +98,7 @@ def test_the_page_of_opt_outs_has_every_directory_in_its_order():
 
 
 def test_the_page_of_opt_outs_has_every_file_that_is_made(run_python, receiver, home):
-    """The files and modes are those after a refused report, a forked child, two rotations and `off`."""
+    """The files and modes are those after a report that is not accepted, a forked child, two rotations and `off`."""
     shown = [name for cell, _ in pages.rows(OPT_OUT, "file", "what") for name in cell.split("`, `")]
     folder = home / ".config" / "vllm"
     folder.mkdir(parents=True, mode=0o700)
