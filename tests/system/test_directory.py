@@ -1,7 +1,6 @@
 """Nothing is written or removed through another user's link, and no file that is not ours is removed."""
 
 import contextlib
-import importlib.util
 import logging
 import os
 import subprocess
@@ -373,17 +372,12 @@ def test_a_file_that_others_may_use_is_narrowed_when_it_is_to_be_written(tmp_pat
     assert oct((tmp_path / "file").stat().st_mode & 0o777) == oct(narrowed)
 
 
-@pytest.mark.parametrize(("calls", "flag", "relative"), [(None, True, True), (set(), True, False), (None, False, False)])
-def test_a_directory_is_held_open_where_the_system_has_both_the_calls_and_the_flag(monkeypatch, calls, flag, relative):
+@pytest.mark.parametrize(("lack", "relative"), [("", True), ("os.supports_dir_fd = set()", False), ("del os.O_DIRECTORY", False)])
+def test_a_directory_is_held_open_where_the_system_has_both_the_calls_and_the_flag(run_python, lack, relative):
     """A system that lacks one of the two is reached by paths."""
-    if calls is not None:
-        monkeypatch.setattr(os, "supports_dir_fd", calls)
-    if not flag:
-        monkeypatch.delattr(os, "O_DIRECTORY")
-    copy = importlib.util.module_from_spec(importlib.util.spec_from_file_location("copy_of_directory", directory.__file__))
-    copy.__loader__.exec_module(copy)
+    done = run_python(f"import os\n{lack}\nfrom otel_usage.system.directory import RELATIVE\nprint(RELATIVE)")
 
-    assert copy.RELATIVE is relative
+    assert (done.stdout, done.stderr) == (f"{relative}\n", "")
 
 
 @pytest.mark.parametrize("relative", [True, False])
