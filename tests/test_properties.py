@@ -142,7 +142,7 @@ ROWS = st.lists(st.tuples(or_any("quantization", "batch", "uuid"), st.sampled_fr
 
 @pytest.mark.soak
 def test_a_declaration_is_taken_or_refused_with_a_reason():
-    """Any declaration becomes an App with exactly that, or raises a ValueError or TypeError with the reason."""
+    """Any declaration becomes an App with exactly that, or raises a ValueError with the reason."""
     made, refused = [], []
 
     @given(or_any("myengine", "sglang", "service"), or_any("1.2.0", None), or_any("https://stats.example.org", None), ROWS, or_any("otlp", "json"), or_any("LIBRARY"))

@@ -75,7 +75,7 @@ def test_a_hurried_detection_does_without_what_is_not_found_yet():
 
 
 def test_a_detector_that_the_end_of_the_process_cuts_short_did_not_fail(monkeypatch):
-    """This holds for one that has begun and for one that can't begin any more."""
+    """This holds for one that has begun, for one that can't import any more, and for one that can't begin any more."""
 
     def ending():
         yield "num_cpu", 2
