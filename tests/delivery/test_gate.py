@@ -29,7 +29,7 @@ def test_the_directory_stays_the_one_that_was_asked_for_first(home, monkeypatch)
 
 
 def test_the_gate_heeds_the_default_of_the_app():
-    """Nothing leaves of an app whose default is local, even to this machine, and the file is written."""
+    """Nothing leaves where the app's default is local, even to this machine; the file is written."""
     gates = [Gate(App("myengine", default=default), [HERE]) for default in ("on", "local")]
 
     assert [(gate.decide().mode, gate.may_send(), gate.may_record()) for gate in gates] == [

@@ -51,7 +51,7 @@ def test_the_sampler_describes_itself():
 
 @pytest.mark.parametrize(("default", "expected"), [("on", Decision.RECORD_AND_SAMPLE), ("local", Decision.RECORD_ONLY)])
 def test_the_default_of_the_app_is_heeded(environ, default, expected):
-    """An app whose default is local is recorded only, until a setting says on."""
+    """A span of an app whose default is local is only recorded, until a setting says on."""
     environ(ON)
 
     assert decision(ConsentSampler(App("myengine", default=default))).decision is expected

@@ -1,4 +1,4 @@
-"""Every wrong declaration raises ValueError with the cure, and whole, when it is declared."""
+"""Every wrong declaration raises a ValueError with the cure, when it is declared and as a whole."""
 
 import logging
 import math
@@ -21,7 +21,7 @@ TYPE = "the type must be str, int, float or bool"
 
 
 def refusal(kind, *positional, **named):
-    """Return the text of the ValueError that a declaration raises; any other error is the test's own failure."""
+    """Return the text of the ValueError that a declaration raises; any other error fails the test."""
     try:
         kind(*positional, **named)
     except ValueError as error:
@@ -96,7 +96,7 @@ def refusal(kind, *positional, **named):
     ],
 )  # fmt: skip
 def test_a_wrong_fact_raises_with_the_cure(key, kind, more, problem):
-    """Each parameter of a Fact: of another type, empty, twice, unhashable, or in a form that nothing later can use."""
+    """A parameter of a Fact may have another type, be empty, double or unhashable, or have an unusable form."""
     assert refusal(Fact, key, kind, **{"why": "because", **more}) == f"fact {key!r}: {problem}"
 
 
@@ -114,7 +114,7 @@ def test_a_wrong_fact_raises_with_the_cure(key, kind, more, problem):
     ],
 )  # fmt: skip
 def test_wrong_variables_raise_with_the_cure(variables, problem):
-    """An EnvironmentFact has at least one variable, each a Fact of its own name."""
+    """An EnvironmentFact has at least one variable, and each is a Fact with a name of its own."""
     assert refusal(EnvironmentFact, "switches", variables, why="because") == f"fact 'switches': {problem}"
 
 
@@ -150,7 +150,7 @@ def test_wrong_variables_raise_with_the_cure(variables, problem):
     ],
 )  # fmt: skip
 def test_a_wrong_app_raises_with_the_cure(more, problem):
-    """Each parameter of an App, and of a UsageReporter that makes one of it."""
+    """This holds for each parameter of an App, and for a UsageReporter that makes an App."""
     of_reporter = "leading" not in more and more != {"default": None}  # which leaves the choice to the App
     kinds = (App, UsageReporter) if of_reporter else (App,)
     found = [refusal(kind, "myengine", **{"facts": [Fact("a", str, why="x")], **more}) for kind in kinds]
@@ -160,7 +160,7 @@ def test_a_wrong_app_raises_with_the_cure(more, problem):
 
 @pytest.mark.parametrize("name", [[], {}, b"myengine", 7])
 def test_a_name_of_another_type_is_refused(name):
-    """Unhashable names are too."""
+    """An unhashable name is refused as well."""
     assert refusal(App, name) == f"app {name!r}: the name must match ^[a-z][a-z0-9_]{{0,31}}$"
     assert refusal(UsageReporter, name) == 'app must be an App, or the name of one, such as "myengine"'
 
@@ -183,7 +183,7 @@ def test_a_name_of_another_type_is_refused(name):
     ],
 )
 def test_a_wrong_reporter_raises_with_the_cure(more, problem):
-    """Each parameter of a UsageReporter beside those of its App."""
+    """This holds for each parameter of a UsageReporter that an App does not have."""
     assert refusal(UsageReporter, "myengine", **more) == problem
 
 
@@ -191,7 +191,7 @@ def test_a_wrong_reporter_raises_with_the_cure(more, problem):
     "more", [{"default": "local"}, {"default": "on"}, {"version": "1"}, {"wire": "json"}, {"contexts": ["A"]}]
 )
 def test_what_an_app_declares_is_not_given_a_second_time(more):
-    """A reporter of an App takes none of its parameters."""
+    """A reporter of an App takes none of the App's parameters."""
     assert refusal(UsageReporter, App("myengine"), **more) == "app 'myengine': what an App declares is not given a second time"
 
 
@@ -213,7 +213,7 @@ def test_what_an_app_declares_is_not_given_a_second_time(more):
     ],
 )  # fmt: skip
 def test_what_facts_are_together_is_checked_by_their_app(facts, problem):
-    """Patterns are compiled when the App is made, those of variables and heartbeats too."""
+    """The App compiles every pattern when it is made, also those of variables and heartbeats."""
     assert refusal(App, "myengine", facts=facts) == f"app 'myengine': {problem}"
 
 
@@ -221,12 +221,12 @@ def test_what_facts_are_together_is_checked_by_their_app(facts, problem):
     "unit", ["By", "GiBy", "s", "ms", "1", "%", "{request}", "{token}/s", "By/s", "m2", "kW.h", "By{compressed}", "1/min", "Cel"]
 )
 def test_units_of_ucum_are_taken(unit):
-    """Those that a report may need, with prefixes, powers, quotients and notes."""
+    """A report may need these, with prefixes, powers, quotients and notes."""
     assert refusal(Fact, "key", float, unit=unit, why="x") is None
 
 
 def test_right_declarations_are_taken_as_they_are():
-    """A generator, a tuple and a set are lists of strings, too; a set is put in order, the same in each process."""
+    """A generator, a tuple and a set count as lists of strings; a set has the same order in each process."""
     facts = [Fact("a", str, values=given, why="x") for given in (iter(["c", "b"]), ("c", "b"), {"c", "b"}, frozenset("cb"))]
     app = App("myengine", facts=(Fact(key, int, why="x") for key in "ab"), contexts={"B", "A"}, default="local",
               leading=("b",), version=str)  # fmt: skip
@@ -245,7 +245,7 @@ def test_right_declarations_are_taken_as_they_are():
     ],
 )
 def test_only_a_pattern_of_an_adopter_loads_regular_expressions(declaration, loaded):
-    """Neither `import otel_usage` nor the built-in tables load `re`, which costs as much as the whole package."""
+    """`import otel_usage` and the built-in tables do not load `re`, which costs as much as the whole package."""
     code = f"import sys; sys.path[:0] = {sys.path!r}\nfrom otel_usage import App, Fact\n{declaration}\nprint('re' in sys.modules)"
     done = subprocess.run([sys.executable, "-S", "-E", "-c", code], capture_output=True, text=True, check=True)
 

@@ -1,4 +1,4 @@
-"""Which patterns a fact may have, tested against the engine that a collector has."""
+"""A fact may have only some patterns, which are tested against the engine of a collector."""
 
 import re
 
@@ -24,7 +24,7 @@ TEXTS = st.lists(st.sampled_from("abZ9_ü.-,/:~&^$|()[]*+?{} 1\\AzQpLK"), max_si
 
 
 def known_to_re2(pattern):
-    """Tell whether RE2 takes a pattern as a collector uses it."""
+    """Return whether RE2 compiles a pattern as a collector uses it."""
     try:
         re2.compile(f"^(?:{pattern}|other)$", QUIET)
     except re2.error:
@@ -34,7 +34,7 @@ def known_to_re2(pattern):
 
 @pytest.mark.soak
 def test_a_pattern_that_is_taken_means_the_same_to_python_and_to_a_collector(size):
-    """Of patterns made of all that either has, each one that is taken compiles in both, and matches the same texts."""
+    """Of patterns made of all parts, each accepted one compiles in both engines and matches the same texts."""
     taken = []
 
     @settings(max_examples=size(1000, 10_000), deadline=None)
@@ -59,7 +59,7 @@ def test_a_pattern_that_is_taken_means_the_same_to_python_and_to_a_collector(siz
      r"[^\s/]+", "(?:[0-9]{1,10}){1,100}", "(?:a{10}b{20}){50}", "[a-z.-]", "ü+", "a|", ""],
 )  # fmt: skip
 def test_usual_patterns_are_taken(pattern):
-    """So that no refusal of the test below refuses everything."""
+    """Without this, a check that refuses every pattern would pass the test below."""
     assert (problem(pattern), known_to_re2(pattern)) == (None, True)
 
 
@@ -75,7 +75,7 @@ def test_usual_patterns_are_taken(pattern):
     ],
 )  # fmt: skip
 def test_a_pattern_that_a_collector_reads_otherwise_is_refused_from_where_it_does(pattern, at):
-    """Look-around, back references, flags, names, possessive and too many repetitions, and what the two read differently."""
+    """The engines differ in look-around, back references, flags, names, possessive and excessive repetitions, and more."""
     assert problem(pattern) == (
         f"can't be read by a collector (RE2) as Python reads it, from {at!r} on: use characters, [classes], (groups), |, *, +, ? "
         "and {n,m} alone, whose counts multiply to at most 1000"
@@ -84,13 +84,13 @@ def test_a_pattern_that_a_collector_reads_otherwise_is_refused_from_where_it_doe
 
 @pytest.mark.parametrize("pattern", ["a\nb", "a\x00", "\ud800", "a\u200b"])
 def test_a_pattern_holds_what_can_be_seen(pattern):
-    """No configuration of a collector can hold the others."""
+    """A collector's configuration can't hold an invisible character."""
     assert problem(pattern) == "must hold characters that can be seen; write others as \\x and two digits"
 
 
 @pytest.mark.parametrize("pattern", ["(a", "a)", "[z-a]", "*a", "a**", "(" * 5000])
 def test_a_pattern_that_is_none_is_refused(pattern):
-    """With what Python says, whatever error it raises."""
+    """The error has Python's own text, whatever Python raises."""
     found = problem(pattern)
 
     assert found is not None
@@ -98,7 +98,7 @@ def test_a_pattern_that_is_none_is_refused(pattern):
 
 
 def test_every_built_in_pattern_can_be_used():
-    """Those of the built-in table and of vLLM's, which are not compiled when they are declared."""
+    """The patterns of the built-in table and of vLLM's are not compiled when they are declared."""
     facts = [*HARDWARE, *run_facts("vllm", APP.contexts), *APP.facts]
     patterns = {attribute.pattern for fact in facts for attribute in fact.attributes("vllm") if attribute.pattern}
 
@@ -109,7 +109,7 @@ def test_every_built_in_pattern_can_be_used():
 
 @pytest.mark.parametrize("shape", [("[a", ""), ("", "["), ("a", "(?="), ("a{1,2", ""), ("\\\\", "{"), ("(", "(?i)")])
 def test_a_long_pattern_costs_its_length(shape):
-    """A square of this length would take longer than a test may."""
+    """A quadratic cost would exceed the time of a test."""
     repeated, end = shape
 
     assert problem(f"[{repeated * 500_000}{end}") is not None

@@ -244,7 +244,7 @@ usage.set_runtime(requests=7)
 
 
 def test_a_run_that_ends_while_its_report_is_sent_has_its_last_heartbeat(run_python, lines):
-    """A server that does not answer takes what the run has done from nobody."""
+    """The heartbeat is written even where a server does not answer."""
     with socket.create_server(("127.0.0.1", 0)) as silent:
         done = run_python(ENDS_WHILE_IT_SENDS, SILENT=f"http://127.0.0.1:{silent.getsockname()[1]}")
 

@@ -29,7 +29,7 @@ FACTS = {
 
 @pytest.fixture(autouse=True)
 def nothing_said(monkeypatch):
-    """A process that has said nothing yet."""
+    """A process that has logged nothing yet."""
     monkeypatch.setattr(said, "_said", set())
 
 
@@ -72,7 +72,7 @@ def test_without_an_app_the_line_has_the_built_in_facts(path):
 @pytest.mark.usefixtures("made_up_app")
 @pytest.mark.parametrize("app", [None, "myengine"])
 def test_the_facts_of_an_installed_app_are_written(path, app):
-    """The exporter may load what packages declare: it writes to the local file only."""
+    """The exporter may load the declarations of packages, since it writes to the local file only."""
     report = Report(APP, FACTS)
     LocalFileSpanExporter(app).export([ended_span(report)])
 
@@ -96,7 +96,7 @@ LEFT = "a span is not written to a local file: "
     ],
 )  # fmt: skip
 def test_why_a_span_is_not_written_is_said_once_at_debug_level(home, caplog, span, told):
-    """By the logger `otel_usage`; whoever set OTEL_TRACES_EXPORTER=otel_usage_file and sees no line finds out."""
+    """The logger `otel_usage` says it to a user who sets OTEL_TRACES_EXPORTER=otel_usage_file and sees no line."""
     caplog.set_level("DEBUG", "otel_usage")
     report = Report(APP, FACTS, name=span.pop("name", "otel_usage.report"))
     exporters = [LocalFileSpanExporter(), LocalFileSpanExporter()]
@@ -110,7 +110,7 @@ def test_why_a_span_is_not_written_is_said_once_at_debug_level(home, caplog, spa
 
 
 def test_an_opt_out_and_a_missing_directory_are_said_too(home, monkeypatch, caplog):
-    """Each with what decides it; with a directory that can't be written it is a failure."""
+    """The record names the signal that decides; an unwritable directory is a failure."""
     caplog.set_level("DEBUG", "otel_usage")
     spans = [ended_span(Report(APP, FACTS))]
     monkeypatch.setenv("MYENGINE_DO_NOT_TRACK", "1")
@@ -129,7 +129,7 @@ def test_an_opt_out_and_a_missing_directory_are_said_too(home, monkeypatch, capl
 
 
 def test_what_is_said_is_bounded_and_a_handler_that_raises_costs_its_record_alone(path, monkeypatch):
-    """However many names spans have, and whatever the host's logging does."""
+    """This holds for any number of span names and for any logging of the host."""
     logged = []
 
     def log(level, *message):
@@ -144,7 +144,7 @@ def test_what_is_said_is_bounded_and_a_handler_that_raises_costs_its_record_alon
 
 
 def test_an_app_whose_default_is_local_is_written(path):
-    """The file is the user's own."""
+    """The file belongs to the user."""
     app = App("myengine", default="local", facts=[Fact("mine", int, why="x")])
     LocalFileSpanExporter(app).export([ended_span(Report(app, {"mine": 1}))])
 
@@ -182,7 +182,7 @@ def test_consent_is_asked_before_each_write(path, monkeypatch):
 
 
 def test_a_batch_costs_one_decision_and_one_write_for_each_app(home, monkeypatch):
-    """All lines are there, in the order of their spans."""
+    """Every line is there, in the order of the spans."""
     decided, written = [], []
     decide, write = exporter_module.decide, os.write
     monkeypatch.setattr(exporter_module, "decide", lambda app: decided.append(app) or decide(app))
@@ -197,7 +197,7 @@ def test_a_batch_costs_one_decision_and_one_write_for_each_app(home, monkeypatch
 
 
 def test_a_batch_that_is_larger_than_the_file_may_be_rotates_it(path):
-    """No file grows past the bound; the newest lines are there."""
+    """No file exceeds the bound, and the newest lines are there."""
     spans = [ended_span(Report(APP, {**FACTS, "log_time": number + 1})) for number in range(12)]
     line = len(Report(APP, {**FACTS, "log_time": 1}).line) + 2
     result = LocalFileSpanExporter(APP, max_bytes=5 * line).export(spans)

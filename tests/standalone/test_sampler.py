@@ -15,7 +15,7 @@ ON = {"OTEL_USAGE_EXPORTER": "otlp"}
 
 @pytest.fixture(autouse=True)
 def nothing_said(monkeypatch):
-    """A process that has said nothing yet."""
+    """A process that has logged nothing yet."""
     monkeypatch.setattr(said, "_said", set())
 
 
@@ -52,7 +52,7 @@ def test_declarative_configuration_calls_without_an_argument(environ):
     ],
 )  # fmt: skip
 def test_an_argument_that_names_no_installed_app_is_said_once_a_process(environ, caplog, argument, told):
-    """As a warning of the logger `otel_usage`, however many samplers are made; nothing that steers a terminal is in it."""
+    """The logger `otel_usage` warns once for any number of samplers, without characters that a terminal obeys."""
     environ({"OTEL_TRACES_SAMPLER_ARG": argument})
     for _ in range(3):
         from_environment()
@@ -63,7 +63,7 @@ def test_an_argument_that_names_no_installed_app_is_said_once_a_process(environ,
 
 @pytest.mark.parametrize("installed", ["on", "local"])
 def test_the_default_of_an_installed_app_is_heeded(environ, monkeypatch, made_up_app, installed):
-    """By its name in the argument, and where the App itself is passed; an app that is not installed has the default on."""
+    """The argument names the app, or is the App itself; an app that is not installed has the default on."""
     environ(ON)
     monkeypatch.setattr(made_up_app, "default", installed)
     expected = Decision.RECORD_AND_SAMPLE if installed == "on" else Decision.RECORD_ONLY
@@ -83,7 +83,7 @@ def test_the_default_of_an_installed_app_is_heeded(environ, monkeypatch, made_up
     ],
 )  # fmt: skip
 def test_why_usage_spans_are_not_sampled_is_said_once_at_debug_level(environ, caplog, environment, told):
-    """Other spans say nothing."""
+    """No other span causes a record."""
     caplog.set_level("DEBUG", "otel_usage")
     environ(environment)
     sampler = UsageSampler("myengine")

@@ -71,7 +71,7 @@ def test_a_refusal_is_told_with_its_code(export, receiver, monkeypatch):
     ],
 )  # fmt: skip
 def test_a_part_that_is_not_installed_is_named_with_its_cure(export, receiver, monkeypatch, protocol, part, detail):
-    """Who needs no gRPC may leave it out; what was to be sent by it waits."""
+    """An installation that needs no gRPC may lack it; a report that would use it waits."""
     monkeypatch.setitem(sys.modules, f"opentelemetry.exporter.otlp.proto.{part}", None)
     monkeypatch.setitem(sys.modules, f"opentelemetry.exporter.otlp.proto.{part}.trace_exporter", None)
     monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", receiver.url)
@@ -81,7 +81,7 @@ def test_a_part_that_is_not_installed_is_named_with_its_cure(export, receiver, m
 
 
 def test_without_grpc_both_senders_over_http_deliver(run_python, receiver):
-    """The sealed one and the stock one: neither loads gRPC, which may be left out of an installation."""
+    """The project's sender and the stock exporter over HTTP load no gRPC, which an installation may lack."""
     done = run_python(
         """
         import sys
