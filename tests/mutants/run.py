@@ -103,7 +103,8 @@ class Reach:
     def tests(self, module: str, line: int) -> list[str]:
         """Return the tests for a mutant of that line in the order in which they run, the quickest of each group first.
 
-        A line that runs when its module is imported, or in child processes alone, is reached by all tests of the module.
+        A line that runs when its module is imported, or in child processes alone, is reached by all tests of the module
+        and of its folder.
         The coverage of such a line names only the test that imports the module first.
         """
         of_module = self.lines.get(module, {})
@@ -112,7 +113,8 @@ class Reach:
         reached = set(of_module.get(str(line), ()))
         if not reached or line not in self.called[module]:
             reached = {test for tests in of_module.values() for test in tests}
-            reached |= {test for test in self.quick if test.startswith((own, OTHER_SYSTEMS))}
+            nearby = own if folder == "tests" else f"{folder}/"
+            reached |= {test for test in self.quick if test.startswith((nearby, OTHER_SYSTEMS))}
         first = {test for test in reached if test.startswith((own, OTHER_SYSTEMS))}
         near = {test for test in reached - first if folder != "tests" and os.path.dirname(test.partition("::")[0]) == folder}
         others = sorted(reached - first - near)
