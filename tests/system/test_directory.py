@@ -282,6 +282,15 @@ def test_what_is_opened_stays_the_same_directory(tmp_path):
     assert (names, list((tmp_path / "elsewhere").iterdir()), list((tmp_path / "moved").iterdir())) == (["file"], [], [])
 
 
+def test_the_look_at_a_link_does_not_follow_it(tmp_path):
+    """It tells of the link and not of its target."""
+    (tmp_path / "link").symlink_to("nowhere")
+    with Directory.open(str(tmp_path)) as folder:
+        found = folder.lstat("link")
+
+    assert found.st_ino == (tmp_path / "link").lstat().st_ino
+
+
 def test_a_path_may_be_relative(tmp_path, monkeypatch):
     """A relative path begins in the current directory."""
     monkeypatch.chdir(tmp_path)
