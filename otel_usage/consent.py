@@ -155,7 +155,7 @@ def since(app: str) -> float:
         word, _, text = (signal.value or "").partition(" ")
         if word != ON or not text or not signal.name.endswith(MODE_FILE):
             continue
-        from datetime import datetime, timezone  # noqa: PLC0415 -- only where someone turned it on
+        from datetime import datetime, timezone  # only where someone turned it on
 
         try:
             turned = datetime.fromisoformat(text.removesuffix("Z")).replace(tzinfo=timezone.utc).timestamp()
@@ -181,7 +181,7 @@ def _homes(app: str, environ: Mapping[str, str], *, ask_account: bool = True) ->
 def _account_home() -> str:
     """Return the home directory of the account. Used only without HOME, since the look-up may use the network."""
     try:
-        import pwd  # noqa: PLC0415 -- seldom needed, and Windows has none
+        import pwd  # seldom needed, and Windows has none
 
         return pwd.getpwuid(os.getuid()).pw_dir
     except ImportError:

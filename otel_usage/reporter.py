@@ -93,12 +93,18 @@ class UsageReporter:
             message = f'notice= must be "{BEFORE_SEND}" or None'
             raise ValueError(message)
         if isinstance(app, str):
-            app = App(app, version=version, endpoint=endpoint, facts=facts, contexts=contexts, wire=wire,
-                      default="on" if default is None else default)  # fmt: skip
+            app = App(
+                app,
+                version=version,
+                endpoint=endpoint,
+                facts=facts,
+                contexts=contexts,
+                wire=wire,
+                default="on" if default is None else default,
+            )
         elif not isinstance(app, App):
             raise ValueError('app must be an App, or the name of one, such as "myengine"')  # noqa: TRY004 -- as all else
-        elif (facts or contexts is not CONTEXTS or wire != "otlp"
-              or not (version is endpoint is default is None)):  # fmt: skip
+        elif facts or contexts is not CONTEXTS or wire != "otlp" or not (version is endpoint is default is None):
             message = f"app {app.name!r}: what an App declares is not given a second time"
             raise ValueError(message)
         self.app = app
@@ -120,9 +126,14 @@ class UsageReporter:
         self._run = Run(self._interval, Worker(self._failed), self._failed)
 
     def report(
-        self, facts: Mapping[str, object] | None = None, /, *, context: str | None = None, force: bool = False,
+        self,
+        facts: Mapping[str, object] | None = None,
+        /,
+        *,
+        context: str | None = None,
+        force: bool = False,
         **more: object,
-    ) -> None:  # fmt: skip
+    ) -> None:
         """Report the facts that are known now, in the background. A second call in the same run does nothing.
 
         Args:
@@ -178,7 +189,7 @@ class UsageReporter:
         self._reported = True
         with self._lock:  # two threads may call with `force`
             if self._run.is_new:
-                import atexit  # noqa: PLC0415 -- only where a report is made
+                import atexit  # only where a report is made
 
                 atexit.register(self._run.end)
             self._run.add(job)

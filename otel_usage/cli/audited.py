@@ -22,10 +22,27 @@ if TYPE_CHECKING:
 SETTINGS = "OTEL_USAGE_VERIFY"
 WRITING = os.O_WRONLY | os.O_RDWR | os.O_CREAT
 ACTS = (
-    "socket.", "subprocess.", "os.posix_spawn", "os.fork", "os.exec", "os.system", "os.mkdir", "os.rename", "os.remove",
-    "os.rmdir", "os.chmod", "os.chown", "os.link", "os.symlink", "os.truncate", "os.putenv", "ctypes.dlopen", "shutil.",
-    "_thread.start_", "signal.",
-)  # fmt: skip
+    "socket.",
+    "subprocess.",
+    "os.posix_spawn",
+    "os.fork",
+    "os.exec",
+    "os.system",
+    "os.mkdir",
+    "os.rename",
+    "os.remove",
+    "os.rmdir",
+    "os.chmod",
+    "os.chown",
+    "os.link",
+    "os.symlink",
+    "os.truncate",
+    "os.putenv",
+    "ctypes.dlopen",
+    "shutil.",
+    "_thread.start_",
+    "signal.",
+)
 # What stays within the process harms nobody, while an error in its place could: it is noted and goes on.
 WITHIN = ("os.putenv", "signal.")
 # Each starts a program: the places of its path, its arguments and its environment in what the event is given.
@@ -188,8 +205,8 @@ def _link(name: str) -> str:
 
 def report_under_watch(watch: Watch, app: str) -> None:
     """Make a report and note whatever differs afterwards."""
-    from otel_usage import UsageReporter  # noqa: PLC0415 -- under the watch
-    from otel_usage.facts import registry  # noqa: PLC0415 -- the same
+    from otel_usage import UsageReporter  # under the watch
+    from otel_usage.facts import registry
 
     loaded = registry.load(app) if app in registry.names() else app
     proc = os.path.isdir("/proc/self/task")
@@ -225,7 +242,7 @@ def load_operators_own(place: str) -> None:
     sys.path[:] = [path for path in sys.path if path != place]
     ours = sys.modules.pop("sitecustomize")
     try:
-        import sitecustomize  # type: ignore[import-not-found]  # noqa: F401, PLC0415 -- the operator's, if there is one
+        import sitecustomize  # type: ignore[import-not-found]  # noqa: F401 -- the operator's, if there is one
     except ImportError as error:
         if error.name != "sitecustomize":
             raise

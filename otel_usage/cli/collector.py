@@ -14,8 +14,14 @@ DROPPED = 'otelcol_processor_filter_spans_filtered{filter="filter/known"}'
 
 
 @click.command()
-@click.option("--app", "names", multiple=True, metavar="NAME", shell_complete=complete_app,
-              help="An app whose reports are taken; may be repeated.")  # fmt: skip
+@click.option(
+    "--app",
+    "names",
+    multiple=True,
+    metavar="NAME",
+    shell_complete=complete_app,
+    help="An app whose reports are taken; may be repeated.",
+)
 @click.option("--out", "directory", required=True, type=click.Path(file_okay=False), help="The directory to write to.")
 @as_json
 @click.pass_obj
@@ -34,8 +40,8 @@ def collector(chosen: Chosen, names: tuple[str, ...], directory: str, *, json_: 
     Example:
       otel-usage collector --app vllm --app myengine --out ./collector-config
     """
-    from otel_usage.collector import generated  # noqa: PLC0415 -- needed by this command alone
-    from otel_usage.collector.ottl import PatternError  # noqa: PLC0415 -- the same
+    from otel_usage.collector import generated  # needed by this command alone
+    from otel_usage.collector.ottl import PatternError
 
     try:
         apps = [registry.load(name) for name in dict.fromkeys(names)] or [chosen.only().app]

@@ -152,8 +152,8 @@ def _taking_app(
 
 def print_table(title: str, columns: Iterable[str], rows: Iterable[Iterable[str]]) -> None:
     """Print a table for people: what is too wide for their terminal is folded, never cut."""
-    from rich.console import Console  # noqa: PLC0415 -- 50 ms, for people only
-    from rich.table import Column, Table  # noqa: PLC0415 -- the same
+    from rich.console import Console  # 50 ms, for people only
+    from rich.table import Column, Table
 
     click.echo(title)
     table = Table(*(Column(name, overflow="fold") for name in columns))

@@ -43,7 +43,7 @@ def as_otlp_json(report: Report, *, exact_time: bool) -> dict[str, Any]:
         report: What would be sent.
         exact_time: Whether the destination gets the exact time.
     """
-    from google.protobuf.json_format import MessageToDict  # noqa: PLC0415 -- for this command only
+    from google.protobuf.json_format import MessageToDict  # for this command only
 
     collected = Collected()
     emit(report, AdmissionExporter(report.app, collected, exact_time=exact_time), ALWAYS_ON)

@@ -39,8 +39,14 @@ INTERVAL = 600
 
 @click.command()
 @set_option
-@click.option("--format", "form", type=click.Choice(["table", "json", "otlp"]), default="table", show_default=True,
-              help="A table, the line of the file, or the OTLP request.")  # fmt: skip
+@click.option(
+    "--format",
+    "form",
+    type=click.Choice(["table", "json", "otlp"]),
+    default="table",
+    show_default=True,
+    help="A table, the line of the file, or the OTLP request.",
+)
 @as_json
 @pass_context
 def preview(context: Context, settings: tuple[str, ...], form: str, *, json_: bool) -> None:
@@ -100,8 +106,12 @@ def _say(context: Context, decision: Decision, made: Report, known: Mapping[str,
         click.echo(f"The time leaves as that of the span, cut to the hour: to {places(hour)}.")
     click.echo(f"\nThen a heartbeat every {INTERVAL} s, give or take a tenth, unless the engine chooses another time:")
     click.echo(f"in the file  {', '.join(app.heartbeat_keys)}")
-    names = [attribute.name for fact in app.facts_by_key.values() if fact.on == "heartbeat"
-             for attribute in app.attributes_of[fact.key]]  # fmt: skip
+    names = [
+        attribute.name
+        for fact in app.facts_by_key.values()
+        if fact.on == "heartbeat"
+        for attribute in app.attributes_of[fact.key]
+    ]
     click.echo(f"over OTLP    the resource attributes of the report, and {', '.join(names)}")
 
 
@@ -110,7 +120,7 @@ def _as_otlp(made: Report, destinations: Sequence[Destination]) -> dict[str, Any
     by_otlp = (to for to in destinations if to.wire != "json")
     exact_time = any(to.gets_exact_time(made.app) for to in islice(by_otlp, 1))
     try:
-        from otel_usage.cli.otlp import as_otlp_json  # noqa: PLC0415 -- loads the SDK
+        from otel_usage.cli.otlp import as_otlp_json  # loads the SDK
 
         return as_otlp_json(made, exact_time=exact_time)
     except Exception as error:  # a broken OTEL_* variable can make the SDK raise anything

@@ -47,9 +47,13 @@ PATIENCE = 5.0
 TIMEOUT = 3.0
 
 set_option = click.option(
-    "--set", "settings", multiple=True, metavar="KEY=VALUE", shell_complete=complete_set,
+    "--set",
+    "settings",
+    multiple=True,
+    metavar="KEY=VALUE",
+    shell_complete=complete_set,
     help="A fact that is known; null for none.",
-)  # fmt: skip
+)
 
 
 @click.command()

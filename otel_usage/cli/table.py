@@ -22,8 +22,14 @@ OTLP_ONLY = "(OTLP only)"
 
 
 @click.command()
-@click.option("--format", "form", type=click.Choice(["table", "json", "markdown"]), default="table", show_default=True,
-              help="A table for people, JSON for programs, or Markdown for documents.")  # fmt: skip
+@click.option(
+    "--format",
+    "form",
+    type=click.Choice(["table", "json", "markdown"]),
+    default="table",
+    show_default=True,
+    help="A table for people, JSON for programs, or Markdown for documents.",
+)
 @as_json
 @pass_context
 def facts(context: Context, form: str, *, json_: bool) -> None:
@@ -60,15 +66,22 @@ def rows(app: App) -> list[dict[str, Any]]:
             "deprecated": fact.deprecated,
             "attributes": [
                 {
-                    "name": a.name, "place": a.place, "type": NAMES[a.type], "unit": a.unit, "step": a.step,
-                    "minimum": a.minimum, "maximum": a.maximum,
-                    "values": list(a.values) if a.values else None, "pattern": a.pattern, "open": a.open,
+                    "name": a.name,
+                    "place": a.place,
+                    "type": NAMES[a.type],
+                    "unit": a.unit,
+                    "step": a.step,
+                    "minimum": a.minimum,
+                    "maximum": a.maximum,
+                    "values": list(a.values) if a.values else None,
+                    "pattern": a.pattern,
+                    "open": a.open,
                 }
                 for a in app.attributes_of[fact.key]
             ],
         }
         for fact in app.facts_by_key.values()
-    ]  # fmt: skip
+    ]
 
 
 def as_markdown(app: App) -> str:

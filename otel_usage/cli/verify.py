@@ -91,13 +91,15 @@ def verify_off(chosen: Chosen, command: tuple[str, ...], *, json_: bool) -> int:
     acts, gaps = any(one.acts for one in seen.values()), any(one.gaps for one in seen.values())
     verdict = SOMETHING if acts else UNWATCHED if gaps else NOTHING
     if json_:
-        print_json({
-            "app": contexts[0].name if len(contexts) == 1 else None,
-            "verdict": verdict,
-            "checks": {check: one.acts for check, one in seen.items()},
-            "unwatched": [gap for one in seen.values() for gap in one.gaps],
-            "would_delete": sum(len(one.waiting) for one in seen.values()),
-        })  # fmt: skip
+        print_json(
+            {
+                "app": contexts[0].name if len(contexts) == 1 else None,
+                "verdict": verdict,
+                "checks": {check: one.acts for check, one in seen.items()},
+                "unwatched": [gap for one in seen.values() for gap in one.gaps],
+                "would_delete": sum(len(one.waiting) for one in seen.values()),
+            }
+        )
     else:
         _say(seen, verdict)
     return STATUS[verdict]
@@ -133,8 +135,15 @@ def _watch_report(app: str, home: Path, *, by_file: bool) -> Seen:
     config.mkdir(parents=True)
     log = home / "log"
     log.touch()
-    signals = ("DO_NOT_TRACK", f"{app.upper()}_DO_NOT_TRACK", f"{app.upper()}_NO_USAGE_STATS", "OTEL_SDK_DISABLED",
-               f"OTEL_USAGE_SUPPRESSED_{app.upper()}", f"{app.upper()}_CONFIG_ROOT", "XDG_CONFIG_HOME")  # fmt: skip
+    signals = (
+        "DO_NOT_TRACK",
+        f"{app.upper()}_DO_NOT_TRACK",
+        f"{app.upper()}_NO_USAGE_STATS",
+        "OTEL_SDK_DISABLED",
+        f"OTEL_USAGE_SUPPRESSED_{app.upper()}",
+        f"{app.upper()}_CONFIG_ROOT",
+        "XDG_CONFIG_HOME",
+    )
     environ = {key: value for key, value in os.environ.items() if key not in signals}
     # Should the gate be broken, its report goes no further than this machine.
     environ |= {"HOME": str(home), SETTINGS: _settings(log, app), f"{app.upper()}_USAGE_STATS_SERVER": NOWHERE}

@@ -47,10 +47,17 @@ def _joined(same: list[Attribute]) -> Attribute:
     if None in patterns or first.name == SERVICE_NAME:
         pattern, values = "", ()
     return Attribute(
-        first.name, first.type, place=first.place, unit=first.unit, values=values or None, pattern=pattern or None,
-        open=first.open, step=_shared(min, (one.step for one in same)),
-        minimum=_shared(min, (one.minimum for one in same)), maximum=_shared(max, (one.maximum for one in same)),
-    )  # fmt: skip
+        first.name,
+        first.type,
+        place=first.place,
+        unit=first.unit,
+        values=values or None,
+        pattern=pattern or None,
+        open=first.open,
+        step=_shared(min, (one.step for one in same)),
+        minimum=_shared(min, (one.minimum for one in same)),
+        maximum=_shared(max, (one.maximum for one in same)),
+    )
 
 
 def _shared(choose: Callable[[list[float]], float], bounds: Iterable[float | None]) -> float | None:

@@ -27,7 +27,7 @@ def note(directory: str | None, destination: Destination, outcome: Outcome) -> N
     """
     if directory is None:
         return
-    import json  # noqa: PLC0415 -- only where something is sent
+    import json  # only where something is sent
 
     entry = {
         "time": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),

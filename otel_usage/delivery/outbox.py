@@ -96,7 +96,7 @@ def put(directory: str, values: Mapping[str, object], *, collected: int, kind: s
     Raises:
         OSError: The entry can't be written. No part of it is left.
     """
-    import json  # noqa: PLC0415 -- only where something is sent
+    import json  # only where something is sent
 
     data = json.dumps(values).encode("ascii")
     if len(data) > LARGEST:
@@ -166,7 +166,7 @@ def claim(directory: str, name: str) -> Entry | None:
 
 def _examine(entry: Entry, file: int) -> Callable[[], None] | None:
     """Lock and read the entry. If it can't be sent, return the method to call on it; otherwise None."""
-    import json  # noqa: PLC0415 -- only where something is sent
+    import json  # only where something is sent
 
     found = os.fstat(file)
     parts = entry_parts(entry.name)

@@ -51,7 +51,7 @@ def send(
     """
     if not gate.may_leave(report):
         return STOPPED
-    from otel_usage.system import deadline  # noqa: PLC0415 -- only where something is sent
+    from otel_usage.system import deadline  # only where something is sent
 
     try:
         outcome = deadline.call(lambda: _attempt(report, destination, gate, timeout), limit)
@@ -68,18 +68,18 @@ def send(
 
 def _attempt(report: Report, destination: Destination, gate: Gate, timeout: float | None) -> Outcome:
     with Busy():
-        from otel_usage.system.host_state import WarningsFiltersKept  # noqa: PLC0415 -- only where something is sent
+        from otel_usage.system.host_state import WarningsFiltersKept  # only where something is sent
 
     def allowed() -> bool:
         return gate.may_leave(report)
 
     if destination.kind == "project" and destination.wire == "json":
         with Busy():
-            from otel_usage.delivery.exporters.project_sender import ProjectSender  # noqa: PLC0415 -- the same
+            from otel_usage.delivery.exporters.project_sender import ProjectSender
 
         return ProjectSender(destination, allowed).send_line(report.line)
     with WarningsFiltersKept():
         with Busy():
-            from otel_usage.delivery.pipeline import deliver  # noqa: PLC0415 -- takes 100 ms or more
+            from otel_usage.delivery.pipeline import deliver  # takes 100 ms or more
 
         return deliver(report, destination, allowed, timeout=timeout)

@@ -27,19 +27,19 @@ OF_GPUS = frozenset(("xpu_runtime", "cuda_runtime", "rocm_runtime", "gpu_count",
 
 
 def _host() -> Iterator[tuple[str, Scalar | None]]:
-    from otel_usage.detect.host import detect  # noqa: PLC0415 -- only where a report is made
+    from otel_usage.detect.host import detect  # only where a report is made
 
     yield from detect()
 
 
 def _cloud() -> Iterator[tuple[str, Scalar | None]]:
-    from otel_usage.detect.cloud import detect  # noqa: PLC0415 -- only where a report is made
+    from otel_usage.detect.cloud import detect  # only where a report is made
 
     yield from detect()
 
 
 def _gpu() -> Iterator[tuple[str, Scalar | None]]:
-    from otel_usage.detect.gpu import detect  # noqa: PLC0415 -- only where a report is made
+    from otel_usage.detect.gpu import detect  # only where a report is made
 
     yield from detect()
 

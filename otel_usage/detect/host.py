@@ -29,7 +29,7 @@ def detect(cpuinfo: str = CPUINFO) -> Iterator[tuple[str, Scalar | None]]:
     yield "architecture", machine()
     yield "platform", platform()
     yield from processor(cpuinfo)
-    import psutil  # noqa: PLC0415 -- 30 ms; last, so that only the memory is missing if it fails
+    import psutil  # 30 ms; last, so that only the memory is missing if it fails
 
     yield "total_memory", psutil.virtual_memory().total
 
@@ -59,7 +59,7 @@ def machine() -> str:
     """Return the architecture as `platform.machine()` does, for instance x86_64, without that import on POSIX."""
     if hasattr(os, "uname"):
         return os.uname().machine
-    import platform as standard  # noqa: PLC0415 -- only on Windows
+    import platform as standard  # only on Windows
 
     return standard.machine()
 
@@ -74,7 +74,7 @@ def platform() -> str:
         plain = f"Linux-{system.release}-{system.machine}-with-{_gnu_libc()}"
         if _gnu_libc() and set(plain) <= NAME_CHARACTERS and "--" not in plain and "unknown" not in plain:
             return plain
-    import platform as standard  # noqa: PLC0415 -- 11 ms, seldom needed
+    import platform as standard  # 11 ms, seldom needed
 
     return standard.platform()
 

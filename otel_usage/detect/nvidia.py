@@ -29,7 +29,7 @@ def find(environ: Mapping[str, str]) -> Gpus | None:
     """
     if not _library_loads(environ):
         return None
-    import pynvml  # noqa: PLC0415 -- 36 ms, only where there is a driver
+    import pynvml  # 36 ms, only where there is a driver
 
     try:
         pynvml.nvmlInit()
@@ -76,7 +76,7 @@ class Gpus:
 
 
 def _library_loads(environ: Mapping[str, str]) -> bool:
-    import ctypes  # noqa: PLC0415 -- 4 ms; it saves the 36 ms of pynvml on most machines
+    import ctypes  # 4 ms; it saves the 36 ms of pynvml on most machines
 
     for path in _libraries(environ):
         try:

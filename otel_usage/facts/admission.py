@@ -111,7 +111,7 @@ def _or_other(attribute: Attribute, value: str) -> str:
 def _declared(attribute: Attribute, value: str) -> bool:
     if attribute.values is not None:
         return value in attribute.values
-    import re  # noqa: PLC0415 -- 6 ms that an importing host need not pay
+    import re  # 6 ms that an importing host need not pay
 
     if not value.isprintable() or re.search(f"{LOOK_ALIKE}|{BLANK}", value):
         return False
@@ -124,7 +124,7 @@ def _declared(attribute: Attribute, value: str) -> bool:
 
 
 def _clean(value: str, pattern: str, replacement: str) -> str:
-    import re  # noqa: PLC0415 -- 6 ms that an importing host need not pay
+    import re  # 6 ms that an importing host need not pay
 
     found = re.fullmatch(pattern, value, re.ASCII)
     return found.expand(replacement) if found else value

@@ -157,7 +157,7 @@ def pattern_problem(app: App, known: tuple[str, ...]) -> str | None:
     for fact in app.facts:
         for attribute in app.attributes_of[fact.key]:
             if attribute.pattern is not None and attribute.pattern not in known:
-                from otel_usage.facts.pattern import problem  # noqa: PLC0415 -- loads `re`
+                from otel_usage.facts.pattern import problem
 
                 if wrong := problem(attribute.pattern):
                     return f"the pattern of {attribute.name!r} {wrong}"

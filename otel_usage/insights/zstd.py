@@ -49,7 +49,7 @@ def stream(file: IO[bytes]) -> IO[bytes]:
 
 def _zstandard() -> ModuleType:
     try:
-        import zstandard  # noqa: PLC0415 -- for compressed files alone
+        import zstandard
     except ModuleNotFoundError as error:
         message = "files compressed with zstd need the package zstandard: pip install 'otel-usage[insights]'"
         raise ModuleNotFoundError(message, name="zstandard") from error

@@ -38,8 +38,8 @@ def version() -> str | None:
     loaded = getattr(sys.modules.get("vllm"), "__version__", None)
     if isinstance(loaded, str):
         return loaded
-    from contextlib import suppress  # noqa: PLC0415 -- loaded by importlib.metadata anyway
-    from importlib import metadata  # noqa: PLC0415 -- 30 ms, only where vLLM is not imported
+    from contextlib import suppress
+    from importlib import metadata
 
     for distribution in DISTRIBUTIONS:
         with suppress(metadata.PackageNotFoundError):

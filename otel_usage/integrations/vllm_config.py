@@ -25,7 +25,7 @@ def facts_of(config: object, context: object, told: ContextVar[list[dict[str, An
     Raises:
         Exception: Anything that vLLM's code raises, for instance if it has changed too much.
     """
-    from vllm.v1.utils import report_usage_stats  # noqa: PLC0415 -- only where vLLM is
+    from vllm.v1.utils import report_usage_stats  # only where vLLM is
 
     calls: list[dict[str, Any]] = []
     token = told.set(calls)
@@ -46,8 +46,8 @@ def facts_of(config: object, context: object, told: ContextVar[list[dict[str, An
 
 
 def _variables() -> str:
-    from vllm import envs  # noqa: PLC0415 -- only where vLLM is
-    from vllm.usage import usage_lib  # noqa: PLC0415 -- only where vLLM is
+    from vllm import envs  # only where vLLM is
+    from vllm.usage import usage_lib  # only where vLLM is
 
     return json.dumps({name: getattr(envs, name) for name in usage_lib._USAGE_ENV_VARS_TO_COLLECT})  # noqa: SLF001
 
@@ -59,8 +59,8 @@ def _devices() -> dict[str, Any]:
     the one that vLLM's worker reports. That one comes from torch, which would make a GPU context for it, and the first
     process must not have one.
     """
-    import torch  # noqa: PLC0415 -- vLLM has imported it
-    from vllm.platforms import current_platform as platform  # noqa: PLC0415 -- only where vLLM is
+    import torch  # vLLM has imported it
+    from vllm.platforms import current_platform as platform  # only where vLLM is
 
     runtimes = {
         "xpu_runtime": torch.version.xpu if platform.is_xpu() else None,
@@ -78,7 +78,7 @@ def _devices() -> dict[str, Any]:
 
 def _tpus() -> dict[str, Any]:
     """Return what vLLM's own reporter gets from tpu_inference, the package with vLLM's TPU platform."""
-    from vllm.usage.usage_lib import UsageMessage  # noqa: PLC0415 -- only where vLLM is
+    from vllm.usage.usage_lib import UsageMessage  # only where vLLM is
 
     message = UsageMessage()
     message._report_tpu_inference_usage()  # noqa: SLF001 -- it catches its exceptions

@@ -68,7 +68,7 @@ def register() -> None:
     replaced = [(usage, "set_runtime_usage_data", _runtime(usage.set_runtime_usage_data))]
     arguments = sys.modules.get("vllm.engine.arg_utils")
     if arguments is not None:  # workers don't load it, since they make no configurations
-        from vllm.v1.executor.abstract import Executor  # noqa: PLC0415 -- vLLM has loaded it here
+        from vllm.v1.executor.abstract import Executor  # vLLM has loaded it here
 
         make = arguments.EngineArgs.create_engine_config
         replaced += [
@@ -136,7 +136,7 @@ def _may_run() -> bool:
     try:
         if _hidden or os.environ.get(variable(NAME)):
             return False
-        from otel_usage.integrations.vllm import APP  # noqa: PLC0415 -- workers of a run that has reported do not need it
+        from otel_usage.integrations.vllm import APP  # workers of a run that has reported do not need it
 
         now = time.time()
         gate = Gate(APP, resolve(APP, endpoint=APP.endpoint))
@@ -208,7 +208,7 @@ def _report(config: object) -> None:
     if arguments.get("headless") or not _is_first(config):
         mark(NAME)
         return
-    from otel_usage.integrations.vllm_config import facts_of  # noqa: PLC0415 -- only where a report is made
+    from otel_usage.integrations.vllm_config import facts_of  # only where a report is made
 
     context = arguments.get("usage_context")
     if (facts := facts_of(config, context, _told)) is not None:
@@ -239,6 +239,6 @@ def _runtime(set_runtime_usage_data: Callable[..., None]) -> Callable[..., None]
 
 @functools.cache
 def _reporter() -> UsageReporter:
-    from otel_usage.integrations.vllm import APP  # noqa: PLC0415 -- workers do not need the facts
+    from otel_usage.integrations.vllm import APP  # workers do not need the facts
 
     return UsageReporter(APP, logger=LOGGER)

@@ -36,7 +36,7 @@ TEXT_GENERATION = (
     "Rnj1ForCausalLM", "SarvamMLAForCausalLM", "SarvamMoEForCausalLM", "SolarForCausalLM", "StableLmForCausalLM",
     "Step1ForCausalLM", "Step3p5ForCausalLM", "Step3TextForCausalLM", "Step5ForCausalLM", "TeleChat2ForCausalLM",
     "TeleChat3ForCausalLM", "TeleFLMForCausalLM", "Zamba2ForCausalLM",
-)  # fmt: skip
+)
 
 # vLLM 0.32.0 and 0.33.0, vllm/model_executor/models/registry.py, _EMBEDDING_MODELS.
 EMBEDDING = (
@@ -46,26 +46,26 @@ EMBEDDING = (
     "LlamaModel", "LlamaNemotronVLModel", "LlavaNextForConditionalGeneration", "MistralModel", "ModernBertModel",
     "NomicBertModel", "Phi3VForCausalLM", "Qwen2Model", "Qwen2VLForConditionalGeneration", "RobertaForMaskedLM",
     "RobertaModel", "SiglipModel", "Terratorch", "VoyageQwen3BidirectionalEmbedModel", "XLMRobertaModel",
-)  # fmt: skip
+)
 
 # vLLM 0.32.0 and 0.33.0, vllm/model_executor/models/registry.py, _LATE_INTERACTION_MODELS.
 LATE_INTERACTION = (
     "ColBERTJinaRobertaModel", "ColBERTLfm2Model", "ColBERTModernBertModel", "ColModernVBertForRetrieval", "ColQwen3",
     "ColQwen3_5", "ColUltraVBertForRetrieval", "HF_ColBERT", "JinaForRanking", "ModernVBertModel", "OpsColQwen3Model",
     "Qwen3VLNemotronEmbedModel",
-)  # fmt: skip
+)
 
 # vLLM 0.32.0 and 0.33.0, vllm/model_executor/models/registry.py, _REWARD_MODELS.
 REWARD = (
     "InternLM2ForRewardModel", "Qwen2ForProcessRewardModel", "Qwen2ForRewardModel",
-)  # fmt: skip
+)
 
 # vLLM 0.32.0 and 0.33.0, vllm/model_executor/models/registry.py, _TOKEN_CLASSIFICATION_MODELS.
 TOKEN_CLASSIFICATION = (
     "BertForTokenClassification", "ClefFlashForJointSchema", "ClefOmniForJointSchema",
     "ModernBertForTokenClassification", "OpenAIPrivacyFilterForTokenClassification",
     "Qwen3ASRForcedAlignerForTokenClassification", "RobertaForTokenClassification", "XLMRobertaForTokenClassification",
-)  # fmt: skip
+)
 
 # vLLM 0.32.0 and 0.33.0, vllm/model_executor/models/registry.py, _SEQUENCE_CLASSIFICATION_MODELS:
 # cross-encoders among them.
@@ -74,14 +74,14 @@ SEQUENCE_CLASSIFICATION = (
     "GteNewForSequenceClassification", "JambaForSequenceClassification", "JinaVLForRanking",
     "LlamaBidirectionalForSequenceClassification", "LlamaNemotronVLForSequenceClassification",
     "ModernBertForSequenceClassification", "RobertaForSequenceClassification", "XLMRobertaForSequenceClassification",
-)  # fmt: skip
+)
 
 # vLLM's main branch of 2026, tests/models/registry.py, _AUTOMATIC_CONVERTED_MODELS:
 # classifiers that vLLM converts from another model. It reports the checkpoint's class name, which its registry lacks.
 CONVERTED = (
     "GemmaForSequenceClassification", "LlamaForSequenceClassification", "Qwen2ForSequenceClassification",
     "Qwen3ForSequenceClassification", "Qwen3ForTokenClassification", "Qwen3VLForSequenceClassification",
-)  # fmt: skip
+)
 
 # vLLM 0.32.0 and 0.33.0, vllm/model_executor/models/registry.py, _MULTIMODAL_MODELS.
 MULTIMODAL = (
@@ -125,7 +125,7 @@ MULTIMODAL = (
     "SmolVLMForConditionalGeneration", "Step3p7ForConditionalGeneration", "Step3VLForConditionalGeneration",
     "Step5ForConditionalGeneration", "StepVLForConditionalGeneration", "UltravoxModel", "UnlimitedOCRForCausalLM",
     "VoxtralForConditionalGeneration", "VoxtralRealtimeGeneration", "WhisperForConditionalGeneration",
-)  # fmt: skip
+)
 
 # vLLM 0.32.0 and 0.33.0, vllm/model_executor/models/registry.py, _SPECULATIVE_DECODING_MODELS:
 # MedusaModel was dropped in 0.33.
@@ -145,7 +145,7 @@ SPECULATIVE_DECODING = (
     "OpenPanguMTPModel", "ParseAuxMTPModel", "PEagleDraftModel", "PeagleLlamaForCausalLM", "PeagleQwen3ForCausalLM",
     "Qwen3_5MoeMTP", "Qwen3_5MTP", "Qwen3DSparkModel", "Qwen3NextMTP", "Qwen3OmniDSparkModel", "Qwen3XPressModel",
     "Qwen4ExpMTP", "Step3p5MTP", "Step5MTP",
-)  # fmt: skip
+)
 
 # vLLM 0.32.0 and 0.33.0, vllm/model_executor/models/registry.py, _TRANSFORMERS_SUPPORTED_MODELS:
 # the Transformers backend runs them, and vLLM reports them in parentheses after the backend's name.
@@ -156,7 +156,7 @@ TRANSFORMERS_SUPPORTED = (
     "NanbeigeForCausalLM", "Olmo2ForCausalLM", "Olmo3ForCausalLM", "OlmoForCausalLM", "PhiForCausalLM",
     "SeedOssForCausalLM", "SmolLM3ForCausalLM", "Starcoder2ForCausalLM", "VaultGemmaForCausalLM",
     "VibeVoiceAsrForConditionalGeneration",
-)  # fmt: skip
+)
 
 # vLLM 0.32.0 and 0.33.0, vllm/model_executor/models/registry.py, _TRANSFORMERS_BACKEND_MODELS:
 # the backend's names, before the parentheses.
@@ -166,7 +166,7 @@ TRANSFORMERS_BACKEND = (
     "TransformersMoEForMTP", "TransformersMoEForSequenceClassification", "TransformersMultiModalEmbeddingModel",
     "TransformersMultiModalForCausalLM", "TransformersMultiModalForSequenceClassification",
     "TransformersMultiModalMoEForCausalLM",
-)  # fmt: skip
+)
 
 # vLLM 0.32.0 and 0.33.0, vllm/model_executor/models/registry.py, _PREVIOUSLY_SUPPORTED_MODELS:
 # no longer in 0.32; older releases and the Transformers backend run them.
@@ -184,27 +184,27 @@ PREVIOUSLY_SUPPORTED = (
     "PrithviGeoSpatialMAE", "QWenLMHeadModel", "QwenVLForConditionalGeneration", "RWForCausalLM",
     "StableLMEpochForCausalLM", "Tarsier2ForConditionalGeneration", "TarsierForConditionalGeneration",
     "TeleChatForCausalLM", "XverseForCausalLM",
-)  # fmt: skip
+)
 
 # vLLM 0.32.0 and 0.33.0, vllm/model_executor/models/registry.py, _OOT_SUPPORTED_MODELS:
 # models of public plugins that vLLM lists.
 OUT_OF_TREE = (
     "BartForConditionalGeneration", "BartModel", "Florence2ForConditionalGeneration", "MBartForConditionalGeneration",
     "Nemotron3_5AsrForRNNT",
-)  # fmt: skip
+)
 
 # What vLLM reports as model_architecture. A name in several lists of vLLM is only in the first one above.
 MODEL_ARCHITECTURES = (
     *TEXT_GENERATION, *EMBEDDING, *LATE_INTERACTION, *REWARD, *TOKEN_CLASSIFICATION, *SEQUENCE_CLASSIFICATION,
     *CONVERTED, *MULTIMODAL, *SPECULATIVE_DECODING, *TRANSFORMERS_SUPPORTED, *TRANSFORMERS_BACKEND,
     *PREVIOUSLY_SUPPORTED, *OUT_OF_TREE,
-)  # fmt: skip
+)
 
 # vLLM 0.32.0 and 0.33.0, vllm/config/model.py, ModelDType,
 # and before it the torch types that it resolves to, which are what vLLM reports.
 DTYPES = (
     "torch.float16", "torch.bfloat16", "torch.float32", "auto", "half", "float16", "bfloat16", "float", "float32",
-)  # fmt: skip
+)
 
 # vLLM 0.32.0 and 0.33.0, vllm/model_executor/layers/quantization/__init__.py, QuantizationMethods;
 # plugins may register more.
@@ -213,7 +213,7 @@ QUANTIZATIONS = (
     "auto_gptq", "gptq", "gptq_marlin", "awq_marlin", "humming", "compressed-tensors", "experts_int8", "quark",
     "moe_wna16", "torchao", "inc", "mxfp4", "gpt_oss_mxfp4", "deepseek_v4_fp8", "online", "fp8_per_tensor",
     "fp8_per_block", "fp8_per_channel", "int8_per_channel_weight_only", "nvfp4_per_token", "mxfp8",
-)  # fmt: skip
+)
 
 # vLLM 0.32.0 and 0.33.0, vllm/config/cache.py, CacheDType;
 # the octave ones are new in 0.33, where platforms may register more.
@@ -222,14 +222,14 @@ KV_CACHE_DTYPES = (
     "turboquant_k8v4", "turboquant_4bit_nc", "turboquant_k3v4_nc", "turboquant_3bit_nc", "octave_k3v4", "octave_k3v3",
     "octave_k3v3_compact", "ultraquant_4bit", "int4_per_token_head", "int8_per_token_head", "fp8_per_token_head",
     "nvfp4", "nvfp4_4over6",
-)  # fmt: skip
+)
 
 # vLLM 0.32.0 and 0.33.0, vllm/config/parallel.py, All2AllBackend.
 ALL2ALL_BACKENDS = (
     "naive", "pplx", "deepep_high_throughput", "deepep_low_latency", "deepep_v2", "mori_high_throughput",
     "mori_low_latency", "moonep", "nixl_ep", "allgather_reducescatter", "flashinfer_all2allv",
     "flashinfer_nvlink_two_sided", "flashinfer_nvlink_one_sided", "passthrough",
-)  # fmt: skip
+)
 
 # vLLM 0.32.0 and 0.33.0, vllm/distributed/kv_transfer/kv_connector/factory.py, the registered names;
 # the operator's own modules may add others.
@@ -238,7 +238,7 @@ KV_CONNECTORS = (
     "NixlPullConnector", "NixlPushConnector", "MultiConnector", "HiSparseConnector", "MoRIIOConnector",
     "OffloadingConnector", "DecodeBenchConnector", "MooncakeConnector", "MooncakeStoreConnector", "FlexKVConnectorV1",
     "SimpleCPUOffloadConnector", "HF3FSKVConnector",
-)  # fmt: skip
+)
 
 # vLLM 0.32.0 and 0.33.0, vllm/v1/attention/backends/registry.py, AttentionBackendEnum;
 # four are new in 0.33, and plugins may register more.
@@ -252,12 +252,12 @@ ATTENTION_BACKENDS = (
     "B12X", "FLASH_ATTN_MLA", "FLASH_ATTN_MLA_SPARSE", "FLASH_ATTN_MLA_SPARSE_FA4", "MINIMAX_M3_SPARSE", "CUTLASS_MSA",
     "TRITON_MSA", "STEP5_DSA", "NO_ATTENTION", "FLEX_ATTENTION", "HPC_ATTN", "ROCM_AITER_UNIFIED_ATTN", "CPU_ATTN",
     "CPU_MLA", "AMX_MLA", "TURBOQUANT", "ROCM_OCTAVE", "ULTRAQUANT", "CUSTOM",
-)  # fmt: skip
+)
 
 # vLLM 0.32.0 and 0.33.0, vllm/config/compilation.py, CompilationMode.
 COMPILATION_MODES = (
     "NONE", "STOCK_TORCH_COMPILE", "DYNAMO_TRACE_ONCE", "VLLM_COMPILE",
-)  # fmt: skip
+)
 
 # vLLM 0.32.0 and 0.33.0, vllm/config/speculative.py, SpeculativeMethod;
 # medusa and mlp_speculator were dropped in 0.33.
@@ -268,4 +268,4 @@ SPEC_DECODE_METHODS = (
     "longcat_flash_mtp", "bailing_hybrid_v3_mtp", "minimax_m3_mtp", "bailing_hybrid_mtp", "mtp", "kimi_k3_mtp",
     "pangu_ultra_moe_mtp", "step3p5_mtp", "step5_mtp", "hy_v3_mtp", "hy_v4_mtp", "gemma4_mtp", "inkling_mtp",
     "glm5_next_mtp", "dflash", "ngram_gpu", "dspark", "medusa", "mlp_speculator",
-)  # fmt: skip
+)

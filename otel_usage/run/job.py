@@ -45,8 +45,23 @@ class Job:
         attempted: Set once each destination was tried since the last `clear`.
     """
 
-    __slots__ = ("_detection", "_hurried", "_known", "_leaves", "_may_leave", "_pending", "_picked",
-                 "attempted", "attempts", "gate", "line_ok", "misfits", "pairs", "report", "written")  # fmt: skip
+    __slots__ = (
+        "_detection",
+        "_hurried",
+        "_known",
+        "_leaves",
+        "_may_leave",
+        "_pending",
+        "_picked",
+        "attempted",
+        "attempts",
+        "gate",
+        "line_ok",
+        "misfits",
+        "pairs",
+        "report",
+        "written",
+    )
 
     def __init__(
         self,
@@ -96,7 +111,7 @@ class Job:
         """
         self.attempts += 1
         if self.report is None:
-            from otel_usage.system.host_state import reserve_standard_streams  # noqa: PLC0415 -- loads `warnings`
+            from otel_usage.system.host_state import reserve_standard_streams  # loads `warnings`
 
             reserve_standard_streams()
             if not self.gate.may_record() or not self._picked(self.gate):
@@ -141,6 +156,6 @@ class Job:
 
 
 def _detection(known: frozenset[str]) -> Detection:
-    from otel_usage.detect import Detection  # noqa: PLC0415 -- only where a report is made
+    from otel_usage.detect import Detection  # only where a report is made
 
     return Detection(known=known)

@@ -42,7 +42,7 @@ def log_notice(gate: Gate, logger: Logger | None) -> bool:
 
     It is one line at level INFO on the adopter's logger, else on `otel_usage`.
     """
-    import logging  # noqa: PLC0415 -- until it was given
+    import logging  # until it was given
 
     log = logger or logging.getLogger("otel_usage")
     try:
@@ -79,7 +79,7 @@ def _parts(gate: Gate) -> tuple[str, ...]:
 
 def _shows(logger: Logger) -> bool:
     """Tell whether a logger shows level INFO: the level is on, and a handler takes it on its way to the root."""
-    import logging  # noqa: PLC0415 -- loaded by who calls this
+    import logging  # loaded by who calls this
 
     if not logger.isEnabledFor(logging.INFO):
         return False

@@ -138,7 +138,7 @@ def load_logging() -> None:
     if "logging" in sys.modules:
         return
     try:
-        import logging  # noqa: F401, PLC0415 -- most hosts have it
+        import logging  # noqa: F401 -- most hosts have it
     except Exception:  # noqa: BLE001 -- no descriptor is free to load it
         return
     register_fork_hooks()

@@ -213,7 +213,7 @@ def read_lines(path: str) -> Iterator[str]:
 
 def read_objects(path: str) -> Iterator[Flat]:
     """Yield each line that is a JSON object, without nested values, NaN and infinity: our own lines have none."""
-    import json  # noqa: PLC0415 -- only where a file is read back
+    import json  # only where a file is read back
 
     for line in read_lines(path):
         try:

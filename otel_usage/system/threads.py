@@ -98,7 +98,7 @@ def is_main_interpreter() -> bool:
         return True
     try:
         # Costs 0.3 ms. Only Python 3.10 and 3.11 get here.
-        import _xxsubinterpreters as interpreters  # type: ignore[import-not-found]  # noqa: PLC0415
+        import _xxsubinterpreters as interpreters  # type: ignore[import-not-found]
     except ImportError:
         return True
     return bool(interpreters.get_current() == interpreters.get_main())

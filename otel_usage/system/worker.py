@@ -129,7 +129,7 @@ def block_signals() -> None:
     its default action.
     """
     try:
-        import signal  # noqa: PLC0415 -- it loads `enum`, which costs too much for `import otel_usage`
+        import signal  # it loads `enum`, which costs too much for `import otel_usage`
     except Exception:  # noqa: BLE001 -- no descriptor is free to load it; a thread of ours must not print a traceback
         return
     if hasattr(signal, "pthread_sigmask"):

@@ -81,7 +81,7 @@ class Connection:
             OSError: No connection could be made before the deadline.
         """
         with Busy():
-            import socket  # noqa: PLC0415 -- 5 ms, only where something is sent
+            import socket  # 5 ms, only where something is sent
 
         first = (host, port) if proxy is None else (proxy.host, proxy.port)
         look_up = lambda: socket.getaddrinfo(*first, type=socket.SOCK_STREAM)  # noqa: E731 -- with a deadline, since the resolver may hang
@@ -121,7 +121,7 @@ class Connection:
 
     def _secure(self, host: str) -> None:
         with Busy():
-            import ssl  # noqa: PLC0415 -- 20 ms, only where it is asked for
+            import ssl  # 20 ms, only where it is asked for
 
         # Not `create_default_context`: it obeys SSLKEYLOGFILE and writes the session's keys to that file.
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)

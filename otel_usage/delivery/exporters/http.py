@@ -62,7 +62,7 @@ class _Target:
     __slots__ = ("authority", "host", "path", "port", "scheme", "url")
 
     def __init__(self, url: str) -> None:
-        from urllib.parse import urlsplit  # noqa: PLC0415 -- only where something is sent
+        from urllib.parse import urlsplit  # only where something is sent
 
         if not url.isascii() or not url.isprintable() or " " in url:
             raise ExchangeError("the URL has characters that a URL can't have")

@@ -63,7 +63,7 @@ class OTLPSender:
         silence = Silence()
         try:
             # Not while busy: it takes a lock at forks, and releases it also where it was loaded while one waited.
-            import concurrent.futures.thread  # noqa: F401, PLC0415 -- gRPC loads it
+            import concurrent.futures.thread  # noqa: F401 -- gRPC loads it
 
             with Busy():
                 stock = _stock_class(self._destination.wire)
@@ -139,7 +139,7 @@ class OTLPSender:
         if self._timeout is not None and not any(os.environ.get(name) for name in TIMEOUTS):
             arguments["timeout"] = self._timeout
         if self._destination.wire == GRPC:
-            from grpc import StatusCode  # noqa: PLC0415 -- loaded by the exporter already
+            from grpc import StatusCode  # loaded by the exporter already
 
             arguments["retryable_error_codes"] = (StatusCode.OK,)  # none that an attempt could fail with
         elif not any(name.endswith("_CREDENTIAL_PROVIDER") for name in os.environ):
@@ -148,9 +148,9 @@ class OTLPSender:
 
     def _session(self) -> requests.Session:
         """Return a session that lets one request through, and ends the stock exporter's wait for the next."""
-        import requests  # noqa: PLC0415 -- the exporter loads it too
+        import requests  # the exporter loads it too
 
-        from otel_usage.delivery.exporters.consent_adapter import ConsentAdapter  # noqa: PLC0415 -- loads `requests` as well
+        from otel_usage.delivery.exporters.consent_adapter import ConsentAdapter  # loads `requests` as well
 
         exporter = self
 
@@ -184,9 +184,9 @@ class OTLPSender:
 
 def _stock_class(wire: str) -> type[SpanExporter]:
     if wire == GRPC:
-        from opentelemetry.exporter.otlp.proto.grpc import trace_exporter as grpc  # noqa: PLC0415 -- 230 ms
+        from opentelemetry.exporter.otlp.proto.grpc import trace_exporter as grpc  # 230 ms
 
         return grpc.OTLPSpanExporter
-    from opentelemetry.exporter.otlp.proto.http import trace_exporter as http  # noqa: PLC0415 -- 150 ms
+    from opentelemetry.exporter.otlp.proto.http import trace_exporter as http  # 150 ms
 
     return http.OTLPSpanExporter

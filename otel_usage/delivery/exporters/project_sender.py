@@ -43,7 +43,7 @@ class ProjectSender:
     def send(self, spans: Sequence[ReadableSpan], request: ExportTraceServiceRequest) -> Outcome:
         """Post the request as OTLP/HTTP protobuf with gzip. No Exception is raised; see Sender.send."""
         del spans
-        import zlib  # noqa: PLC0415 -- only where something is sent
+        import zlib  # only where something is sent
 
         packer = zlib.compressobj(wbits=31)
         body = packer.compress(request.SerializeToString()) + packer.flush()
@@ -75,8 +75,8 @@ def _judge_otlp(reply: Reply) -> Outcome:
     """Return the outcome of an OTLP request. A 200 must be a valid OTLP response: captive portals also answer 200."""
     if reply.status != 200:  # noqa: PLR2004 -- the only status for success in OTLP
         return _judge_failure(reply)
-    from google.protobuf.message import DecodeError  # noqa: PLC0415 -- loaded by the encoder already
-    from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import (  # noqa: PLC0415 -- the same
+    from google.protobuf.message import DecodeError  # loaded by the encoder already
+    from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import (
         ExportTraceServiceResponse,
     )
 
@@ -119,12 +119,12 @@ def _retry_after(reply: Reply) -> float | None:
     text = reply.headers.get("retry-after", "").strip()
     if text.isascii() and text.isdigit():
         return min(float(text), LONGEST_WAIT)
-    from email.utils import mktime_tz, parsedate_tz  # noqa: PLC0415 -- seldom needed
+    from email.utils import mktime_tz, parsedate_tz  # seldom needed
 
     date = parsedate_tz(text)
     if date is None:
         return None
-    import time  # noqa: PLC0415 -- seldom needed
+    import time  # seldom needed
 
     try:
         return min(max(mktime_tz(date) - time.time(), 0.0), LONGEST_WAIT)

@@ -51,7 +51,7 @@ def choose(url: str, environ: Mapping[str, str] | None = None) -> Proxy | None:
     environ = os.environ if environ is None else environ
     if not any(name.lower().endswith(SUFFIX) for name in environ):
         return None
-    from urllib.parse import urlsplit  # noqa: PLC0415 -- only where a proxy is set
+    from urllib.parse import urlsplit  # only where a proxy is set
 
     parts, named = urlsplit(url), _by_scheme(environ)
     chosen = named.get(parts.scheme) or named.get("all")
@@ -75,7 +75,7 @@ def _by_scheme(environ: Mapping[str, str]) -> dict[str, str]:
 
 def _bypassed(host: str, port: int | None, no_proxy: str) -> bool:
     """Tell whether no_proxy matches: `*`, a name or its end, with or without a port, an address or a CIDR block."""
-    import ipaddress  # noqa: PLC0415 -- only where a proxy is set
+    import ipaddress  # only where a proxy is set
 
     entries = no_proxy.replace(",", " ").lower().split()
     place = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
@@ -91,7 +91,7 @@ def _bypassed(host: str, port: int | None, no_proxy: str) -> bool:
 
 def _blocks(entries: list[str]) -> Iterator[IPv4Network | IPv6Network]:
     """Yield the entries that are addresses or CIDR blocks."""
-    import ipaddress  # noqa: PLC0415 -- only where a proxy is set
+    import ipaddress  # only where a proxy is set
 
     for entry in entries:
         try:
@@ -101,8 +101,8 @@ def _blocks(entries: list[str]) -> Iterator[IPv4Network | IPv6Network]:
 
 
 def _parse(text: str) -> Proxy:
-    from base64 import b64encode  # noqa: PLC0415 -- only where a proxy is used
-    from urllib.parse import unquote_to_bytes, urlsplit  # noqa: PLC0415 -- the same
+    from base64 import b64encode  # only where a proxy is used
+    from urllib.parse import unquote_to_bytes, urlsplit
 
     url = text if "://" in text else f"http://{text}"
     if place(url) is None:

@@ -53,7 +53,7 @@ def of_url(url: str, *, http: bool) -> str | None:
         url: As it would be sent to. gRPC takes one without a scheme, too, and any port modulo 65536.
         http: Whether it is for HTTP, else it is for gRPC.
     """
-    from urllib.parse import urlsplit  # noqa: PLC0415 -- only where something is sent
+    from urllib.parse import urlsplit  # only where something is sent
 
     if "@" in url or "\\" in url:  # whether that can be read in one way only is `Destination.clear`'s to say
         return None
@@ -75,8 +75,8 @@ def of_url(url: str, *, http: bool) -> str | None:
 
 def of_error(error: BaseException) -> str | None:
     """Say what went wrong in a connection, None where it is none of the known kinds."""
-    import socket  # noqa: PLC0415 -- loaded already
-    import sys  # noqa: PLC0415 -- the same
+    import socket  # loaded already
+    import sys
 
     kinds: list[tuple[type[BaseException], str]] = [
         (TimeoutError, LATE),

@@ -52,8 +52,11 @@ class Silence(logging.Filter):
 
     def __enter__(self) -> Self:
         """Attach to the loggers there are; an exporter's are made when it is imported."""
-        known = [logging.getLogger(name) for name in sorted(logging.root.manager.loggerDict)
-                 if name.partition(".")[0] in LOGGERS]  # fmt: skip
+        known = [
+            logging.getLogger(name)
+            for name in sorted(logging.root.manager.loggerDict)
+            if name.partition(".")[0] in LOGGERS
+        ]
         for logger in known:
             logger.filters.insert(0, self)  # before those of the exporter's own, which drop what is said again
             self._loggers.append(logger)
