@@ -81,6 +81,7 @@ def test_shutdown_waits_for_a_thread_that_was_started_and_has_not_begun(monkeypa
     monkeypatch.setattr(busy, "pause", pause)
     monkeypatch.setattr(Busy, "beginning", {token})
     monkeypatch.setattr(Busy, "ended", set())
+    monkeypatch.setattr(Busy, "threads", set())
     wait_until_idle(125)
 
     assert pauses == [busy.PAUSE] * waited
@@ -94,6 +95,8 @@ def test_shutdown_waits_for_a_thread_that_has_run_its_last_line_until_the_system
     monkeypatch.setattr(busy, "pause", pauses.append)
     monkeypatch.setattr(busy, "_is_there", lambda thread: thread == 7 and len(pauses) < left)
     monkeypatch.setattr(Busy, "ended", {7, 8})
+    monkeypatch.setattr(Busy, "beginning", set())
+    monkeypatch.setattr(Busy, "threads", set())
     wait_until_idle(125)
 
     assert pauses == [busy.PAUSE] * waited
