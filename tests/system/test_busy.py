@@ -135,8 +135,11 @@ def test_a_thread_that_is_through_while_the_process_ends_is_blocked(monkeypatch)
     assert ids[1] not in Busy.ended
 
 
-def test_threads_that_wait_for_the_network_hold_up_no_shutdown():
+def test_threads_that_wait_for_the_network_hold_up_no_shutdown(monkeypatch):
     """A thread that waits is not busy, and it stops when its wait ends."""
+    monkeypatch.setattr(Busy, "beginning", set())
+    monkeypatch.setattr(Busy, "ended", set())
+    monkeypatch.setattr(Busy, "threads", set())
     begun, over = threading.Event(), threading.Event()
 
     def wait():
