@@ -19,4 +19,4 @@ def generated(apps: Sequence[App]) -> dict[str, str]:
 
     Raises ottl.PatternError for a table that a collector can't check.
     """
-    return {**configurations(apps), "clickhouse/otel_usage.sql": tables(apps), **dashboards(apps)}
+    return {**configurations(apps), **tables(apps), **dashboards(apps)}

@@ -65,6 +65,7 @@ CURVES = (
 NOT_SHOWN = "uuid"  # a random id has no distribution
 HOURS = "quantileExactIf(0.5)(uptime / 3600, uptime > 0) AS hours"
 STAY = "from the daily counts, which stay"
+TWICE = "a report that is delivered twice counts twice here, and once in the other dashboards"
 CHOSEN = '{service_name=~"${app:regex}"}'
 
 OTHERS = f"sum by (attribute) (otel_usage_other_total{CHOSEN}) / scalar(sum(otel_usage_reports_total{CHOSEN}))"
@@ -72,8 +73,9 @@ OTHERS = f"sum by (attribute) (otel_usage_other_total{CHOSEN}) / scalar(sum(otel
 
 def dashboards(apps: Sequence[App]) -> dict[str, str]:
     """Return the dashboards, by their paths."""
+    gpu = apps[0].attributes_of["gpu_type"][0]
     all_apps, names = Statements(apps[0]), listed("app", [app.name for app in apps])
-    variables = [names, asked("version", choices(all_apps.version)), asked("gpu", choices(all_apps.gpu))]
+    variables = [names, asked("version", choices(SERVICE_VERSION)), asked("gpu", choices(gpu))]
     made = {
         "hardware": ("Hardware", list(_hardware(apps[0], all_apps)), variables),
         "models": ("Models and settings", list(_models(apps, all_apps)), variables),
@@ -95,7 +97,7 @@ def _hardware(app: App, ask: Statements) -> Iterator[Panel]:
     gpu, *more = (app.attributes_of[key][0] for key in ("gpu_type", "gpu_count", "provider"))
     yield number("Reports", ask.reports("count() AS reports"))
     yield number("Reports with a GPU", ask.reports(f"countIf({ask.gpus} > 0) AS reports"))
-    yield number("GPUs", ask.reports(f"sum({ask.gpus}) AS gpus"))
+    yield number("GPUs", ask.reports(f"sum(toFloat64({ask.gpus})) AS gpus"))
     yield number("Median uptime, hours", ask.runs(HOURS))
     yield days("GPU types, by day", ask.days(gpu), STAY)
     yield table("GPU types, their number and cloud", ask.together(gpu, *more))
@@ -144,10 +146,10 @@ def _collector(apps: Sequence[App]) -> Iterator[Panel]:
         yield curves(title, expression, unit, why)
     yield row("Reports since the collector started")
     for title, name in (("Versions", "reports"), ("Heartbeats, by version", "heartbeats")):
-        yield curves(title, f"sum by (service_name, service_version) (otel_usage_{name}_total{CHOSEN})")
+        yield curves(title, f"sum by (service_name, service_version) (otel_usage_{name}_total{CHOSEN})", why=TWICE)
     yield curves(
         "Other, of all reports", OTHERS, "percentunit", "hardware, models and settings that the table does not know"
     )
     for one in count.counts(apps):
         expression = f"topk(20, sum by ({one.key}) (otel_usage_reports_by_{one.key}_total{CHOSEN}))"
-        yield curves(one.key, expression, why="what the project does not know is other")
+        yield curves(one.key, expression, why=f"what the project does not know is other; {TWICE}")

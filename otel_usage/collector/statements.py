@@ -5,14 +5,15 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from otel_usage.collector.clickhouse import column
-from otel_usage.facts.builtin import SERVICE_NAME, SERVICE_VERSION
+from otel_usage.facts.builtin import SERVICE_VERSION
 
 if TYPE_CHECKING:
     from otel_usage.facts.app import App
     from otel_usage.facts.fact import Attribute
 
-MOST, LINES = 20, 10
+MOST, LINES, CHOICES = 20, 10, 200
 ANY = "app IN (${app:singlequote})"
+MADE_UP = "('(none)', '(rest)')"
 DAYS = "day >= toDate($__fromTime) AND day <= toDate($__toTime)"
 
 
@@ -25,6 +26,7 @@ class Statements:
     def __init__(self, app: App, *, alone: bool = False) -> None:
         self.run, self.version = column(app.attributes_of["uuid"][0].name), column(SERVICE_VERSION.name)
         self.gpu, self.gpus = (column(app.attributes_of[key][0].name) for key in ("gpu_type", "gpu_count"))
+        self.uptime = column(app.attributes_of["uptime"][0].name)
         chosen = (_chosen(name, one) for name, one in ((self.version, "version"), (self.gpu, "gpu")))
         self._chosen = " AND ".join([f"app = '{app.name}'" if alone else ANY, *chosen])
 
@@ -33,8 +35,9 @@ class Statements:
         return f"SELECT {what} FROM otel_usage.reports WHERE $__timeFilter(time) AND {self._chosen}{then}"
 
     def runs(self, what: str) -> str:
-        """Return the statement for expressions over the runs, which are known by their heartbeats."""
-        return f"SELECT {what} FROM otel_usage.runs WHERE $__timeFilter(last_seen) AND {self._chosen}"
+        """Return the statement for expressions over the `uptime` of the runs that were alive in the chosen time."""
+        beats = f"FROM otel_usage.heartbeats WHERE $__timeFilter(time) AND {self._chosen}"
+        return f"SELECT {what} FROM (SELECT max({self.uptime}) AS uptime {beats} GROUP BY app, {self.run})"
 
     def values(self, attribute: Attribute) -> str:
         """Return the statement for how many reports had each of the most frequent values; numbers in their order."""
@@ -53,17 +56,17 @@ class Statements:
     def days(self, attribute: Attribute) -> str:
         """Return the statement for the reports of each day by an attribute: its most frequent values, the rest, none.
 
-        It asks the daily counts, which stay. The app's name counts all reports, its values those that have one.
+        It asks the daily counts, which stay, and in which the rest and none are values already.
         """
-        which = f"otel_usage.daily FINAL WHERE {DAYS} AND {self._chosen} AND attribute"
-        top = f"{which} = '{attribute.name}' GROUP BY value ORDER BY sum(reports) DESC, value LIMIT {LINES}"
-        either = f"{which} IN ('{SERVICE_NAME}', '{attribute.name}')"
-        had = f"[(if(had IN (SELECT value FROM {top}), had, '(rest)'), n), ('(none)', -n)]"
+        counted = f"FROM otel_usage.daily WHERE {DAYS} AND {self._chosen} AND attribute = '{attribute.name}'"
+        top = (
+            f"SELECT value {counted} AND value NOT IN {MADE_UP} GROUP BY value "
+            f"ORDER BY sum(reports) DESC, value LIMIT {LINES}"
+        )
         return (
-            "SELECT toDateTime(day) AS time, part.1 AS value, sum(part.2) AS reports "
-            f"FROM (SELECT day, attribute, value AS had, toInt64(reports) AS n FROM {either}) "
-            f"ARRAY JOIN if(attribute = '{SERVICE_NAME}', [('(none)', n)], {had}) AS part "
-            "GROUP BY time, value HAVING reports > 0 ORDER BY time, value"
+            f"SELECT toDateTime(day) AS time, if(had = '(none)' OR had IN ({top}), had, '(rest)') AS value, "
+            f"sum(n) AS reports FROM (SELECT day, value AS had, reports AS n {counted}) "
+            "GROUP BY time, value ORDER BY time, value"
         )
 
     def told(self, attribute: Attribute) -> str:
@@ -75,16 +78,22 @@ class Statements:
             f"AND {self._chosen} AND {name} IS NOT NULL GROUP BY {self.run}"
         )
         if numeric:
-            return f"SELECT sum(value) AS total, quantileExact(0.5)(value) AS median, max(value) AS most FROM ({runs})"
+            total = "sum(toFloat64(value)) AS total"  # it overflows no integer
+            return f"SELECT {total}, quantileExact(0.5)(value) AS median, max(value) AS most FROM ({runs})"
         return f"SELECT value, count() AS runs FROM ({runs}) GROUP BY value ORDER BY runs DESC, value LIMIT {MOST}"
 
 
-def choices(name: str) -> str:
-    """Return the statement for the values of a variable: those of a column, also of years ago."""
-    return (
-        f"SELECT value FROM (SELECT ifNull({name}, '(none)') AS value FROM otel_usage.reports WHERE {ANY} "
-        f"UNION DISTINCT SELECT {name} AS value FROM otel_usage.daily WHERE {ANY}) ORDER BY value"
+def choices(attribute: Attribute) -> str:
+    """Return the statement for the values of a variable: the most frequent ones, also of years ago.
+
+    Left out are those that Grafana does not quote, so that none changes a statement: with a backslash or a dollar sign.
+    """
+    most = (
+        f"SELECT value FROM otel_usage.daily WHERE {ANY} AND attribute = '{attribute.name}' AND value != '(rest)' "
+        f"AND position(value, char(92)) = 0 AND position(value, char(36)) = 0 "
+        f"GROUP BY value ORDER BY sum(reports) DESC, value LIMIT {CHOICES}"
     )
+    return f"SELECT value FROM ({most}) ORDER BY value"
 
 
 def _chosen(name: str, variable: str) -> str:

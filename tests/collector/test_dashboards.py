@@ -210,16 +210,35 @@ def test_each_expression_gives_the_numbers_of_the_gateway(tmp_path, start):
     assert [panel for panel, rows in found.items() if not rows] == []
 
 
+@pytest.mark.slow
+def test_choices_leave_out_what_grafana_does_not_quote(tmp_path):
+    """A backslash would end its quotes, and a macro behind a dollar sign is written out within them."""
+    values = ["0.32.0", "it's", "abc\\", "$__timeFilter", "a$b", "(rest)"]
+    (version,) = (one["query"] for one in boards()[1]["templating"]["list"] if one["name"] == "version")
+    store = Store(tmp_path / "store")
+    try:
+        for value in values:
+            quoted = value.replace("\\", "\\\\").replace("'", "\\'")
+            store.query(f"INSERT INTO otel_usage.days VALUES (today(), 'vllm', '(none)', '(none)', 'service.version', '{quoted}', 1)")
+        kept = {row["value"] for row in store.query("SELECT value FROM otel_usage.days")}
+        offered = [row["value"] for row in store.query(of_now(version))]
+    finally:
+        store.close()
+
+    assert kept == set(values)
+    assert offered == ["0.32.0", "it's"]
+
+
 def test_what_is_not_among_the_ten_most_frequent_of_a_day_is_the_rest(tmp_path):
     """And what has no value is none: together they are all reports of the day."""
     app = registry.load("vllm")
     attribute = app.attributes_of["model_architecture"][0]
-    counts = {f"'{attribute.name}', 'Model{number}'": 20 - number for number in range(12)} | {"'service.name', 'vllm'": 200}
+    counts = {f"'{attribute.name}', 'Model{number}'": 20 - number for number in range(12)} | {f"'{attribute.name}', '(none)'": 26}
     store = Store(tmp_path / "store")
     try:
         for one, reports in counts.items():
             store.query(
-                "INSERT INTO otel_usage.daily (day, app, service_version, otel_usage_gpu_model, attribute, value, reports) "
+                "INSERT INTO otel_usage.days (day, app, service_version, otel_usage_gpu_model, attribute, value, reports) "
                 f"VALUES (today(), 'vllm', '0.32.0', '(none)', {one}, {reports})"
             )
         found = answer(store, Statements(app).days(attribute))

@@ -1,4 +1,4 @@
--- Tables and views for usage reports. Written by `otel-usage collector` from the fact table.
+-- Tables and views whose partitions are the days of receipt, with some of their columns: what an upgrade meets.
 CREATE DATABASE IF NOT EXISTS otel_usage;
 
 -- What the collector's ClickHouse exporter inserts, by its own names and types, and a typed column for each declared
@@ -24,7 +24,11 @@ CREATE TABLE IF NOT EXISTS otel_usage.spans
     Links Nested (TraceId String, SpanId String, TraceState String, Attributes Map(LowCardinality(String), String)),
     received DateTime DEFAULT now(),
     earliness UInt32 MATERIALIZED 4294967295 - toUnixTimestamp(received),
-    {{ columns }}
+    service_instance_id LowCardinality(Nullable(String)) MATERIALIZED nullIf(ResourceAttributes['service.instance.id'], ''),
+    otel_usage_gpu_count Nullable(Int64) MATERIALIZED toInt64OrNull(ResourceAttributes['otel_usage.gpu.count']),
+    otel_usage_gpu_model LowCardinality(Nullable(String)) MATERIALIZED nullIf(ResourceAttributes['otel_usage.gpu.model'], ''),
+    service_version LowCardinality(Nullable(String)) MATERIALIZED nullIf(ResourceAttributes['service.version'], ''),
+    otel_usage_uptime Nullable(Int64) MATERIALIZED toInt64OrNull(SpanAttributes['otel_usage.uptime'])
 )
 ENGINE = ReplacingMergeTree(earliness)
 PARTITION BY toDate(received)
@@ -40,7 +44,10 @@ SELECT
     ServiceName AS app,
     TraceId AS trace_id,
     ResourceAttributes AS attributes,
-    {{ report }}
+    service_instance_id,
+    otel_usage_gpu_count,
+    otel_usage_gpu_model,
+    service_version
 FROM otel_usage.spans FINAL
 WHERE SpanName = 'otel_usage.report';
 
@@ -50,7 +57,11 @@ SELECT
     if(Timestamp BETWEEN received - INTERVAL 31 DAY AND received + INTERVAL 1 DAY, toDateTime(Timestamp), received) AS time,
     received,
     ServiceName AS app,
-    {{ heartbeat }}
+    service_instance_id,
+    otel_usage_gpu_count,
+    otel_usage_gpu_model,
+    service_version,
+    otel_usage_uptime
 FROM otel_usage.spans FINAL
 WHERE SpanName = 'otel_usage.heartbeat';
 
