@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import pytest
 import trustme
+from clickhouse import Store
+from clickhouse_server import ClickHouseServer
 from collector import Collector
 from nginx import Nginx
 from programs import Jaeger
@@ -13,6 +15,16 @@ from programs import Jaeger
 def jaeger(tmp_path, start):
     """A real Jaeger."""
     return start(Jaeger(tmp_path))
+
+
+@pytest.fixture
+def clickhouse(tmp_path):
+    """The real ClickHouse engine with our tables, behind its HTTP interface; it does not listen before it is started."""
+    store = Store(tmp_path / "clickhouse")
+    server = ClickHouseServer(store)
+    yield server
+    server.stop()
+    store.close()
 
 
 @pytest.fixture

@@ -8,10 +8,10 @@ import time
 
 import pytest
 import yaml
-from collector import Collector
+from collector import WITH_CLICKHOUSE, Collector
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 from otlp import RUN, as_json, found
-from programs import CONFIG, fetch
+from programs import CONFIG, fetch, wait_for
 from search import seen
 
 from otel_usage.facts import registry
@@ -161,6 +161,32 @@ def test_secret_in_any_field_is_in_no_file_queue_log_or_page(gateway):
     assert {(name, json.dumps(span)) for _, name, _, span in spans} <= {
         ("otel_usage.report", "{}"), ("otel_usage.report", '{"otel_usage.context": "other"}'),
     }  # fmt: skip
+
+
+def test_secret_in_any_field_is_in_no_queue_for_clickhouse_and_in_no_table(tmp_path, start, clickhouse):
+    """ClickHouse is away at first, so all of it waits on disk; then all of it is inserted."""
+    gateway = start(Collector(tmp_path, WITH_CLICKHOUSE, JAEGER_OTLP="127.0.0.1:9", CLICKHOUSE_ENDPOINT=clickhouse.url))
+    secrets, places = leaked(gateway)
+    clickhouse.start()
+    gateway.start()
+    wait_for(lambda: clickhouse.store.query("SELECT count() AS n FROM otel_usage.reports") == [{"n": len(FORMS)}])
+    table = clickhouse.store.raw("SELECT * FROM otel_usage.spans", "TabSeparated")
+
+    assert places == set()
+    assert secrets.seen_in(b"".join(clickhouse.inserted) + table) == set()
+    assert b"NVIDIA L4" in b"".join(clickhouse.inserted)
+
+
+def test_secrets_are_found_in_the_table_where_the_allow_list_is_removed(tmp_path, start, clickhouse):
+    """The test above can fail: they would be in what is inserted."""
+    plain = without(tmp_path, *LAYERS)
+    clickhouse.start()
+    gateway = start(Collector(tmp_path, (plain, "with-clickhouse"), JAEGER_OTLP="127.0.0.1:9", CLICKHOUSE_ENDPOINT=clickhouse.url))
+    secrets = Secrets()
+    send(gateway, secrets)
+    wait_for(lambda: clickhouse.inserted)
+
+    assert "declared resource attribute: string" in secrets.seen_in(b"".join(clickhouse.inserted))
 
 
 def test_same_secrets_are_found_where_the_allow_list_is_removed(tmp_path, start):

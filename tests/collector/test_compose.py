@@ -14,12 +14,34 @@ COMPOSE = yaml.safe_load((CONFIG / "compose.yaml").read_text())
 SERVICES = COMPOSE["services"]
 
 
-def test_only_the_gateway_and_jaeger_start_without_a_profile():
-    """The default is small."""
+def test_small_stack_starts_without_a_profile():
+    """Gateway, ClickHouse, Grafana and Jaeger, what prepares their volumes and what removes what is old."""
     default = {name for name, service in SERVICES.items() if "profiles" not in service}
+    by_profile = {profile: {name for name, service in SERVICES.items() if profile in service.get("profiles", ())} for profile in ("metrics", "cluster")}
 
-    assert default == {"prepare", "gateway", "jaeger"}
-    assert {profile for service in SERVICES.values() for profile in service.get("profiles", ())} == {"grafana", "cluster"}
+    assert default == {"prepare", "gateway", "gateway-retention", "clickhouse", "grafana", "jaeger"}
+    assert by_profile == {"metrics": {"prometheus"}, "cluster": {"kafka", "topic", "edge", "edge-retention", "ingest", "ingest-retention"}}
+    assert set(SERVICES) == default | by_profile["metrics"] | by_profile["cluster"]
+
+
+def test_every_service_has_a_memory_limit():
+    """One that grows must not take the machine; Go's and Java's own limits stay below."""
+    limits = {name: service.get("mem_limit") for name, service in SERVICES.items()}
+
+    assert [name for name, limit in limits.items() if not re.fullmatch("[0-9]+[mg]", str(limit))] == []
+    assert (limits["gateway"], COMPOSE["x-settings"]["GOMEMLIMIT"]) == ("768m", "640MiB")
+
+
+def test_what_removes_old_files_is_the_neighbour_of_each_collector():
+    """It has the processes, the ports and the volumes of its collector, whose own page has the port that it names."""
+    for name in ("gateway", "edge", "ingest"):
+        helper, collector = SERVICES[f"{name}-retention"], SERVICES[name]
+        volumes = {volume for volume in collector["volumes"] if volume.endswith((":/data", ":/queue"))}
+        own = re.search(r"OWN_METRICS_PORT:-([0-9]+)", (CONFIG / f"{name}.yaml").read_text())[1]
+
+        assert (helper["pid"], helper["network_mode"]) == (f"service:{name}", f"service:{name}")
+        assert {volume for volume in helper["volumes"] if not volume.startswith("./")} == volumes
+        assert str(helper["environment"]["OTEL_USAGE_OWN_METRICS_PORT"]) == own
 
 
 def test_every_port_is_on_loopback_and_taken_once():
@@ -86,7 +108,7 @@ def test_grafana_may_only_read_the_usage_tables():
 
 def test_settings_are_those_that_the_configurations_read():
     """A setting that nobody reads would be a mistake."""
-    texts = [(CONFIG / f"{name}.yaml").read_text() for name in ("gateway", "edge", "ingest")]
+    texts = [(CONFIG / f"{name}.yaml").read_text() for name in ("gateway", "with-clickhouse", "edge", "ingest")]
     settings = COMPOSE["x-settings"].keys() - {"GOMEMLIMIT"}
 
     read = {name for text in texts for name in re.findall(r"\$\{env:(\w+):-", text)}

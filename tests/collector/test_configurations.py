@@ -7,7 +7,7 @@ import subprocess
 
 import pytest
 import yaml
-from collector import Collector
+from collector import WITH_CLICKHOUSE, Collector
 from generated import collector_files
 from programs import BIN, CONFIG
 
@@ -35,21 +35,21 @@ def test_generated_files_are_those_of_the_fact_table():
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", NAMES)
-def test_collector_itself_finds_nothing_wrong(name):
+@pytest.mark.parametrize("names", [*((name,) for name in NAMES), WITH_CLICKHOUSE], ids=str)
+def test_collector_itself_finds_nothing_wrong(names):
     """`validate` builds the whole graph of components."""
-    ran = subprocess.run([BIN / "otelcol-usage", "validate", "--config", CONFIG / f"{name}.yaml"],
+    ran = subprocess.run([BIN / "otelcol-usage", "validate", *(f"--config={CONFIG / name}.yaml" for name in names)],
                          check=False, capture_output=True, text=True, timeout=30)  # fmt: skip
 
     assert (ran.returncode, ran.stderr) == (0, "")
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", [*NAMES, WITH_CLICKHOUSE], ids=str)
 def test_no_configuration_uses_what_is_deprecated(tmp_path, start, name):
     """Started with everything that it logs, none says so."""
     collector = Collector(tmp_path, name, overrides=["service::telemetry::logs::level: info"],
-                          JAEGER_OTLP="127.0.0.1:9", KAFKA_BROKERS="127.0.0.1:9", CLICKHOUSE_ENDPOINT="tcp://127.0.0.1:9")  # fmt: skip
+                          JAEGER_OTLP="127.0.0.1:9", KAFKA_BROKERS="127.0.0.1:9", CLICKHOUSE_ENDPOINT="http://127.0.0.1:9")  # fmt: skip
     collector.answers = lambda: "service@v" in collector.log  # what an ingest waits for is not there
     start(collector)
 
@@ -81,6 +81,19 @@ def test_durable_queues_never_give_up(name):
 
     assert [exporter["retry_on_failure"]["max_elapsed_time"] for exporter in durable] == ["0s"] * (name in PUBLIC)
     assert [storage["fsync"] for storage in storages] == [True] * (name in PUBLIC)
+
+
+def test_gateway_has_a_queue_for_clickhouse_only_where_it_is_asked_for_one():
+    """Without it nothing waits for what is not there; with it the queue is on disk, never gives up, and is behind the hop."""
+    added = loaded("with-clickhouse")
+    exporter = added["exporters"]["clickhouse"]
+
+    assert "clickhouse" not in loaded("gateway")["exporters"]
+    assert added.keys() == {"exporters", "service"}
+    assert added["service"] == {"pipelines": {"traces/clickhouse": {"receivers": ["forward/clean"], "exporters": ["clickhouse"]}}}
+    assert exporter["sending_queue"]["storage"] == "file_storage/queue"
+    assert exporter["retry_on_failure"] == {"enabled": True, "max_elapsed_time": "0s"}
+    assert exporter["create_schema"] is exporter["async_insert"] is False
 
 
 @pytest.mark.parametrize("name", PUBLIC)
@@ -137,5 +150,5 @@ def test_listeners_are_on_loopback_unless_the_operator_says_otherwise(name):
     addresses = {value for setting, value in defaults.items() if ":" in value}
 
     assert addresses != set()
-    assert [value for value in addresses if not value.startswith(("127.0.0.1:", "tcp://127.0.0.1:"))] == []
+    assert [value for value in addresses if not value.startswith(("127.0.0.1:", "http://127.0.0.1:"))] == []
     assert set(re.findall(r"\$\{env:(\w+)", text)) == set(defaults)

@@ -12,7 +12,7 @@ import threading
 import time
 
 import pytest
-from collector import Collector
+from collector import WITH_CLICKHOUSE, Collector
 from otlp import found, request
 from programs import BIN, CONFIG, Jaeger, wait_for
 
@@ -83,6 +83,46 @@ def test_what_was_acknowledged_survives_kills_and_a_jaeger_that_is_down(tmp_path
     assert len(load.acknowledged) <= len(in_jaeger(jaeger)) <= load.sent
 
 
+def in_clickhouse(clickhouse):
+    """Return the trace ids of the reports that a ClickHouse has, each as often as it counts it."""
+    return [row["trace_id"] for row in clickhouse.store.query("SELECT trace_id FROM otel_usage.reports")]
+
+
+def test_what_was_acknowledged_survives_kills_and_a_clickhouse_that_is_away(tmp_path, start, clickhouse):
+    """Six SIGKILLs under load, ClickHouse away for half of it, and once more without its table: each report is counted once."""
+    brief = ["exporters::clickhouse::retry_on_failure::max_interval: 1s"]
+    gateway = start(Collector(tmp_path, WITH_CLICKHOUSE, overrides=brief, JAEGER_OTLP="127.0.0.1:9", CLICKHOUSE_ENDPOINT=clickhouse.url))
+    moments = random.Random(7)
+    with Load(gateway) as load:
+        for kill in range(6):
+            if kill == 3:
+                clickhouse.start()
+            time.sleep(moments.uniform(0.2, 1.2))
+            gateway.kill()
+            gateway.start()
+        clickhouse.store.query("RENAME TABLE otel_usage.spans TO otel_usage.away")
+        time.sleep(3)
+        clickhouse.store.query("RENAME TABLE otel_usage.away TO otel_usage.spans")
+    wait_for(lambda: set(in_clickhouse(clickhouse)) >= load.acknowledged, 60)
+    counted = in_clickhouse(clickhouse)
+
+    assert len(load.acknowledged) > 100
+    assert len(counted) == len(set(counted)) <= load.sent
+
+
+def test_same_kill_loses_reports_where_the_queue_for_clickhouse_is_in_memory(tmp_path, start, clickhouse):
+    """The test above can fail: what waited is gone."""
+    in_memory = ["exporters::clickhouse::sending_queue::storage: null"]
+    gateway = start(Collector(tmp_path, WITH_CLICKHOUSE, overrides=in_memory, JAEGER_OTLP="127.0.0.1:9", CLICKHOUSE_ENDPOINT=clickhouse.url))
+    assert gateway.post(request(GPU).SerializeToString()) == 200
+    gateway.kill()
+    clickhouse.start()
+    gateway.start()
+    time.sleep(5)
+
+    assert in_clickhouse(clickhouse) == []
+
+
 def test_same_kills_lose_reports_where_the_queue_is_in_memory(tmp_path, start):
     """The test above can fail: without the queue on disk, what waited for Jaeger is gone."""
     jaeger = Jaeger(tmp_path)
@@ -99,25 +139,27 @@ def test_same_kills_lose_reports_where_the_queue_is_in_memory(tmp_path, start):
     assert in_jaeger(jaeger) == set()
 
 
-PATIENCE = "exporters::otlp_grpc/jaeger::retry_on_failure::{}"
+PATIENCE = "exporters::{}::retry_on_failure::{}"
 
 
 @pytest.mark.parametrize(("patience", "delivered"), [("0s", True), ("1s", False)], ids=["ours", "as by default"])
-def test_back_end_that_is_away_for_longer_than_the_usual_patience_gets_everything(tmp_path, start, patience, delivered):
+def test_back_ends_that_are_away_for_longer_than_the_usual_patience_get_everything(tmp_path, start, clickhouse, patience, delivered):
     """Compressed from the default's 5 minutes to a second: never giving up is what delivers."""
     jaeger = Jaeger(tmp_path)
-    overrides = [PATIENCE.format("initial_interval: 200ms"), PATIENCE.format("max_interval: 500ms"),
-                 PATIENCE.format(f"max_elapsed_time: {patience}")]  # fmt: skip
-    gateway = start(Collector(tmp_path, overrides=overrides, JAEGER_OTLP=jaeger.otlp))
+    settings = ("initial_interval: 200ms", "max_interval: 500ms", f"max_elapsed_time: {patience}")
+    overrides = [PATIENCE.format(name, setting) for name in ("otlp_grpc/jaeger", "clickhouse") for setting in settings]
+    gateway = start(Collector(tmp_path, WITH_CLICKHOUSE, overrides=overrides, JAEGER_OTLP=jaeger.otlp, CLICKHOUSE_ENDPOINT=clickhouse.url))
     made = request(GPU)
     assert gateway.post(made.SerializeToString()) == 200
     time.sleep(5)
     start(jaeger)
+    clickhouse.start()
     if delivered:
-        wait_for(lambda: in_jaeger(jaeger))
+        wait_for(lambda: in_jaeger(jaeger) and in_clickhouse(clickhouse))
     time.sleep(3)
 
     assert in_jaeger(jaeger) == ({trace_of(made)} if delivered else set())
+    assert in_clickhouse(clickhouse) == ([trace_of(made)] if delivered else [])
 
 
 def test_client_is_told_to_come_again_when_the_queue_is_full_and_delivers_later(tmp_path, home, start):
@@ -227,7 +269,7 @@ def test_files_are_their_users_alone(tmp_path, start, config):
     made = [path for name in ("data", "queue") for path in (tmp_path / name, *(tmp_path / name).rglob("*")) if path.exists()]
 
     assert {stat.filemode(path.stat().st_mode) for path in made} == {"drwx------", "-rw-------"}
-    assert len(made) == {"gateway": 4, "edge": 2}[config]
+    assert len([path for path in made if path.suffix != ".sent"]) == {"gateway": 4, "edge": 2}[config]  # nor retention.sh's marks
 
 
 @pytest.mark.parametrize("config", ["gateway", "edge"])
@@ -281,7 +323,7 @@ def test_corrupt_queue_is_set_aside_and_said_in_the_log(tmp_path, start, damage)
     assert len(found(gateway.requests)) == 2
     assert f"the queue {queue} is damaged" in gateway.log
     assert min(path.name for path in queue.parent.iterdir()) == queue.name
-    assert len(list(queue.parent.iterdir())) == 2
+    assert len([path for path in queue.parent.iterdir() if path.suffix != ".sent"]) == 2
 
 
 def test_collector_that_is_told_to_end_ends_well_and_goes_on_where_it_was(tmp_path, start):

@@ -11,7 +11,7 @@ import urllib.parse
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
-from collector import Collector
+from collector import WITH_CLICKHOUSE, Collector
 from nginx import BOMB, header, with_headers
 from otlp import RUN, found, request, sized
 
@@ -169,10 +169,10 @@ def poured(address, data):
             pass
 
 
-@pytest.mark.parametrize("config", ["gateway", "edge"])
+@pytest.mark.parametrize("config", ["gateway", "edge", WITH_CLICKHOUSE], ids=str)
 def test_nothing_that_a_client_sends_is_in_the_log(tmp_path, start, config):
     """At the level below that of the configuration too: no header, path, method, kind or body, however it is malformed."""
-    door = start(Collector(tmp_path, config, overrides=["service::telemetry::logs::level: info"], JAEGER_OTLP="127.0.0.1:9", KAFKA_BROKERS="127.0.0.1:9"))
+    door = start(Collector(tmp_path, config, overrides=["service::telemetry::logs::level: info"], JAEGER_OTLP="127.0.0.1:9", KAFKA_BROKERS="127.0.0.1:9", CLICKHOUSE_ENDPOINT="http://127.0.0.1:9"))
     good = "POST /v1/traces HTTP/1.1\r\nhost: secret\r\n"
     requests = [
         f"{good}x-secret-bin: %%%secret\r\ncontent-type: application/secret\r\ncontent-length: 0\r\n\r\n",

@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import re
 import signal
+import tempfile
+import threading
 
 from programs import BIN, CONFIG
 
@@ -28,7 +30,7 @@ class Store:
     """A ClickHouse with our tables in a directory."""
 
     def __init__(self, directory, script=CONFIG / "clickhouse" / "otel_usage.sql", counts="days_count"):
-        self._session = Session(str(directory))
+        self._session, self._lock = Session(str(directory)), threading.Lock()
         self.run(script.read_text())
         self._session.query(f"SYSTEM WAIT VIEW otel_usage.{counts}")  # it counts at once; what a test inserts comes later
 
@@ -47,9 +49,23 @@ class Store:
         self._session.query(f"INSERT INTO otel_usage.spans ({', '.join(rows[0])}) FORMAT JSONEachRow {body}")
 
     def query(self, statement):
-        """Return the rows of a statement, each as a dict."""
-        answer = self._session.query(statement, "JSON").data()
+        """Return the rows of a statement, each a dict."""
+        with self._lock:
+            answer = self._session.query(statement, "JSON").data()
         return json.loads(answer)["data"] if answer else []
+
+    def raw(self, statement, form, parameters=None):
+        """Return the bytes of an answer in one of the engine's formats."""
+        with self._lock:
+            return bytes(self._session.query(statement, form, params=parameters or {}).bytes())
+
+    def insert_block(self, statement, data):
+        """Insert what came behind an INSERT as blocks of the format Native."""
+        into = re.sub(r"\s+(?:VALUES|FORMAT\s+\w+)\s*$", "", statement)
+        with tempfile.NamedTemporaryFile(suffix=".native") as file:
+            file.write(data)
+            file.flush()
+            return self.raw(f"{into} SELECT * FROM file('{file.name}', 'Native')", "TabSeparated")
 
     def rows_read(self, statement):
         """Return how many rows a statement reads."""

@@ -8,16 +8,20 @@ from pathlib import Path
 from otlp import found
 from programs import BIN, CONFIG, Program, fetch, free_ports
 
+# A gateway with a ClickHouse behind it.
+WITH_CLICKHOUSE = ("gateway", "with-clickhouse")
+
 
 class Collector(Program):
-    """A real collector with one of the configurations, and settings that override it as YAML paths (`a::b: c`)."""
+    """A real collector with one of the configurations or several together, and settings over it as YAML paths (`a::b: c`)."""
 
     def __init__(self, directory, config="gateway", *, overrides=(), name="otelcol", **environment):
         http, grpc, hop, metrics, own, health = free_ports(6)
-        path = Path(config) if str(config).endswith(".yaml") else CONFIG / f"{config}.yaml"
-        more = [part for override in overrides for part in ("--config", f"yaml:{override}")]
+        names = [config] if isinstance(config, (str, Path)) else config
+        paths = [Path(name) if str(name).endswith(".yaml") else CONFIG / f"{name}.yaml" for name in names]
+        configs = [part for source in (*paths, *(f"yaml:{one}" for one in overrides)) for part in ("--config", source)]
         super().__init__(
-            directory, name, [BIN / "otelcol-usage", "--config", path, *more],
+            directory, name, [BIN / "otelcol-usage", *configs],
             OTEL_USAGE_LISTEN_HTTP=f"127.0.0.1:{http}", OTEL_USAGE_LISTEN_GRPC=f"127.0.0.1:{grpc}",
             OTEL_USAGE_HOP=f"127.0.0.1:{hop}", OTEL_USAGE_METRICS=f"127.0.0.1:{metrics}",
             OTEL_USAGE_OWN_METRICS_PORT=str(own), OTEL_USAGE_HEALTH=f"127.0.0.1:{health}",
