@@ -1,8 +1,9 @@
-"""`collector`: writes what a collector needs to know of the fact tables."""
+"""`collector`: writes a directory that runs a collector."""
 
 from __future__ import annotations
 
 import os
+import shlex
 
 import click
 
@@ -11,6 +12,10 @@ from otel_usage.cli.completion import complete_app
 from otel_usage.facts import registry
 
 DROPPED = 'otelcol_processor_filter_spans_filtered{filter="filter/known"}'
+NEXT = """next:
+  docker compose -f {place}/compose.yaml up -d
+  OTEL_EXPORTER_OTLP_ENDPOINT=http://127.0.0.1:4318 otel-usage --app {app} report
+  open http://127.0.0.1:3000 for the dashboards, and http://127.0.0.1:16686 for the report by itself"""
 
 
 @click.command()
@@ -26,11 +31,11 @@ DROPPED = 'otelcol_processor_filter_spans_filtered{filter="filter/known"}'
 @as_json
 @click.pass_obj
 def collector(chosen: Chosen, names: tuple[str, ...], directory: str, *, json_: bool) -> None:
-    """Write what a collector needs for some apps.
+    """Write a directory that runs a collector for some apps.
 
-    The configurations gateway.yaml and edge.yaml with their allow-list, ClickHouse tables and Grafana dashboards: all
-    that depends on the facts that these apps declare. What has the same name in the directory is replaced; anything
-    else stays.
+    Configurations with the allow-list of the facts that these apps declare, ClickHouse tables, Grafana dashboards and
+    what provisions them, compose.yaml, start.sh and the proxy. What has the same name in the directory is replaced;
+    anything else stays.
 
     A gateway takes these apps alone, or of them those that OTEL_USAGE_APPS names where it runs. It answers 200 for all
     others too, and drops them, which a client can't know: the metric that the last line names counts them. Exits with 0
@@ -54,6 +59,8 @@ def collector(chosen: Chosen, names: tuple[str, ...], directory: str, *, json_: 
         os.makedirs(os.path.dirname(target), exist_ok=True)
         with open(target, "w", encoding="utf-8") as file:
             file.write(text)
+        if path.endswith(".sh"):
+            os.chmod(target, 0o755)  # noqa: S103 -- a program that holds no secret
         written.append(target)
         if not json_:
             click.echo(printable(target))
@@ -66,3 +73,4 @@ def collector(chosen: Chosen, names: tuple[str, ...], directory: str, *, json_: 
         f"and counted as {DROPPED}.",
         err=True,
     )
+    click.echo(f"\n{NEXT}".format(place=printable(shlex.quote(directory)), app=apps[0].name), err=True)

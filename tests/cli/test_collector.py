@@ -1,6 +1,7 @@
 """`otel-usage collector` writes what a collector needs for the apps that are installed."""
 
 import json
+from pathlib import Path
 
 import pytest
 from generated import REPOSITORY, collector_files
@@ -8,12 +9,27 @@ from generated import REPOSITORY, collector_files
 
 def test_collector_writes_the_committed_files_for_vllm(command, tmp_path):
     """They are its output, byte for byte; each is named."""
-    status, output, _ = command("collector", "--out", str(tmp_path / "made"))
+    status, output, errors = command("collector", "--out", str(tmp_path / "made"))
 
     written = {path.relative_to(tmp_path / "made"): path.read_text() for path in (tmp_path / "made").rglob("*") if path.is_file()}
     committed = {path.relative_to(REPOSITORY / "collector-config"): text for path, text in collector_files().items()}
     assert written == committed
     assert (status, sorted(output.splitlines())) == (0, sorted(str(tmp_path / "made" / path) for path in committed))
+    assert errors.partition("\nnext:\n")[2].splitlines()[:2] == [
+        f"  docker compose -f {tmp_path}/made/compose.yaml up -d",
+        "  OTEL_EXPORTER_OTLP_ENDPOINT=http://127.0.0.1:4318 otel-usage --app vllm report",
+    ]
+
+
+def test_collector_writes_all_that_runs(command, tmp_path):
+    """Every file of collector-config/ but its page; scripts can be run."""
+    command("collector", "--out", str(tmp_path / "made"))
+    here = REPOSITORY / "collector-config"
+    written = {path.relative_to(tmp_path / "made") for path in (tmp_path / "made").rglob("*") if path.is_file()}
+    modes = {path.name: oct(path.stat().st_mode & 0o777) for path in (tmp_path / "made").glob("*.sh")}
+
+    assert {path.relative_to(here) for path in here.rglob("*") if path.is_file()} - written == {Path("README.md")}
+    assert modes == {"start.sh": "0o755", "retention.sh": "0o755"}
 
 
 DROPPED = 'otelcol_processor_filter_spans_filtered{filter="filter/known"}'
@@ -26,7 +42,7 @@ def test_collector_says_which_apps_are_taken_and_what_counts_the_rest(command, t
     _, output, errors = command(*words)
     _, for_programs, nothing = command(*words, "--json")
 
-    assert errors == (
+    assert errors.partition("\nnext:\n")[0] == (
         "A gateway with these takes the reports of vllm, myengine; any other app's are answered 200 and dropped, "
         f"and counted as {DROPPED}.\n"
     )
