@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 
 from otel_usage.collector import count
 from otel_usage.collector.panels import (
+    CLICKHOUSE,
+    PROMETHEUS,
     arranged,
     asked,
     bars,
@@ -16,6 +18,7 @@ from otel_usage.collector.panels import (
     listed,
     number,
     row,
+    source,
     table,
 )
 from otel_usage.collector.statements import Statements, choices
@@ -75,11 +78,12 @@ def dashboards(apps: Sequence[App]) -> dict[str, str]:
     """Return the dashboards, by their paths."""
     gpu = apps[0].attributes_of["gpu_type"][0]
     all_apps, names = Statements(apps[0]), listed("app", [app.name for app in apps])
-    variables = [names, asked("version", choices(SERVICE_VERSION)), asked("gpu", choices(gpu))]
+    clickhouse, prometheus = source("clickhouse", CLICKHOUSE["type"]), source("prometheus", PROMETHEUS["type"])
+    variables = [clickhouse, names, asked("version", choices(SERVICE_VERSION)), asked("gpu", choices(gpu))]
     made = {
         "hardware": ("Hardware", list(_hardware(apps[0], all_apps)), variables),
         "models": ("Models and settings", list(_models(apps, all_apps)), variables),
-        "collector": ("Collector", list(_collector(apps)), [names]),
+        "collector": ("Collector", list(_collector(apps)), [prometheus, names]),
     }
     return {f"grafana/dashboards/{name}.json": _dashboard(name, *what) for name, what in made.items()}
 

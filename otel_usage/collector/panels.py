@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-CLICKHOUSE = {"type": "grafana-clickhouse-datasource", "uid": "clickhouse"}
-PROMETHEUS = {"type": "prometheus", "uid": "prometheus"}
+# Which one it is, the reader of a dashboard chooses above it: a Grafana that was there has its own.
+CLICKHOUSE = {"type": "grafana-clickhouse-datasource", "uid": "${clickhouse}"}
+PROMETHEUS = {"type": "prometheus", "uid": "${prometheus}"}
 WIDTH = 24
 TABLE, SERIES = 1, 0  # the ClickHouse source's names for the form of an answer
 
@@ -54,6 +55,12 @@ def gauge(title: str, expression: str, unit: str = "short", why: str = "") -> Pa
 def listed(name: str, values: Sequence[str]) -> Panel:
     """Return the choice of some values that stands above a dashboard."""
     return _variable(name, type="custom", query=",".join(values))
+
+
+def source(name: str, kind: str) -> Panel:
+    """Return the choice of the data source of a kind: by default the one that is provisioned by that name."""
+    current = {"text": name, "value": name}
+    return {"name": name, "label": name, "type": "datasource", "query": kind, "current": current, "hide": 0}
 
 
 def asked(name: str, sql: str) -> Panel:

@@ -176,8 +176,8 @@ def test_daily_counts_are_bounded_whatever_is_made_up_and_their_sum_is_all_repor
     store.insert(real, received=int(time.time()) - DAY)
     store.query(
         "INSERT INTO otel_usage.spans (Timestamp, TraceId, SpanId, SpanName, ServiceName, ResourceAttributes, received) "
-        "SELECT now64(9) - INTERVAL 1 DAY, 'made up' || toString(number), 'x', 'otel_usage.report', 'vllm', map('service.version', toString(number % 60), "
-        "'otel_usage.gpu.model', 'GPU ' || toString(number % 70), 'vllm.config.quantization', toString(number % 80)), now() - INTERVAL 1 DAY FROM numbers(6000)"
+        "SELECT now64(9) - INTERVAL 1 DAY, 'made up' || toString(number), 'x', 'otel_usage.report', 'vllm', map('service.version', toString(cityHash64(number, 1) % 60), "
+        "'otel_usage.gpu.model', 'GPU ' || toString(cityHash64(number, 2) % 70), 'vllm.config.quantization', toString(cityHash64(number, 3) % 80)), now() - INTERVAL 1 DAY FROM numbers(6000)"
     )
     store.count_days()
     rows = store.query("SELECT attribute, count() AS rows, sum(reports) AS reports FROM otel_usage.days GROUP BY attribute")
@@ -186,8 +186,9 @@ def test_daily_counts_are_bounded_whatever_is_made_up_and_their_sum_is_all_repor
     assert len(rows) == 12
     assert {row["reports"] for row in rows} == {6003}
     assert max(row["rows"] for row in rows) <= 1000 + 22
-    assert [value["value"] for value in values] == ["(none)", *sorted(str(number) for number in range(80))[:20], "(rest)"]
-    assert values[0]["n"] == 3
+    assert max(row["rows"] for row in rows) >= 1000
+    assert len(values) == 22
+    assert (values[0], values[-1]["value"]) == ({"value": "(none)", "n": 3}, "(rest)")
 
 
 def test_tables_of_before_are_taken_over(gateway, tmp_path):

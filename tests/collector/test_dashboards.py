@@ -60,7 +60,11 @@ def test_dashboards_are_whole():
 
     assert [board["title"] for board in boards()] == ["Collector", "Hardware", "Models and settings"]
     assert len({(uid, panel["id"]) for uid, panel in panels}) == len(panels)
-    assert {tuple(panel["datasource"].values()) for _, panel in panels if "datasource" in panel} <= provisioned
+    for board in boards():
+        chosen = {f"${{{one['name']}}}": one for one in board["templating"]["list"] if one["type"] == "datasource"}
+        asked = {tuple(panel["datasource"].values()) for panel in board["panels"] if "datasource" in panel}
+        assert asked == {(one["query"], name) for name, one in chosen.items()}
+        assert {(one["query"], one["current"]["value"]) for one in chosen.values()} <= provisioned
     assert max(panel["gridPos"]["x"] + panel["gridPos"]["w"] for _, panel in panels) <= 24
     for board in boards():
         cells = [(x, y) for panel in board["panels"] for place in [panel["gridPos"]]

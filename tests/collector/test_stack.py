@@ -129,6 +129,35 @@ def test_cluster_has_reports_behind_kafka_in_file_and_clickhouse(stack, start, c
     assert len(found([json.loads(line) for line in lines])) == len(REPORTS)
 
 
+def test_lines_for_a_collector_of_ones_own_keep_usage_alone_and_bring_it_to_each_store(tmp_path, start, clickhouse):
+    """Those of the page, beside a plain configuration: a report is in file, Jaeger and ClickHouse, other spans are not."""
+    page = (CONFIG / "README.md").read_text()
+    lines = page.partition("<!-- yours: begin -->\n```yaml\n")[2].partition("```")[0]
+    (tmp_path / "usage.yaml").write_text(lines)
+    (tmp_path / "plain.yaml").write_text(PLAIN)
+    jaeger = start(Jaeger(tmp_path))
+    ours = Collector(tmp_path, (tmp_path / "plain.yaml", tmp_path / "usage.yaml"), JAEGER_OTLP=jaeger.otlp, CLICKHOUSE_ENDPOINT=clickhouse.url)
+    ours.answers = lambda: fetch(f"{ours.http}/v1/traces", b"", {"content-type": "application/x-protobuf"}, timeout=1)[0] == 200
+    start(ours)
+    other = request(REPORTS[0])
+    other.resource_spans[0].scope_spans[0].spans[0].name = "GET /"
+    assert {ours.post(made.SerializeToString()) for made in (other, request(REPORTS[0]))} == {200}
+    wait_for(lambda: clickhouse.store.query("SELECT SpanName FROM otel_usage.spans") == [{"SpanName": "otel_usage.report"}])
+    traces = wait_for(jaeger.traces)
+
+    assert [span[1] for span in found(ours.requests)] == ["otel_usage.report"]
+    assert [span["operationName"] for trace in traces for span in trace["spans"]] == ["otel_usage.report"]
+
+
+PLAIN = """
+receivers: {otlp: {protocols: {http: {endpoint: "${env:OTEL_USAGE_LISTEN_HTTP}"}}}}
+exporters: {debug: {}}
+service:
+  telemetry: {metrics: {level: none}}
+  pipelines: {traces: {receivers: [otlp], exporters: [debug]}}
+"""
+
+
 def test_same_starts_without_containers_and_ends_together(tmp_path, start, clickhouse):
     """`start.sh all`: Jaeger, a gateway that knows ClickHouse, and what removes old files; when one ends, so do the others."""
     gateway = Collector(tmp_path, CLICKHOUSE_ENDPOINT=clickhouse.url)
