@@ -8,6 +8,7 @@ import re
 import time
 from pathlib import Path
 
+import clickhouse_connect
 import pytest
 from clickhouse import Store, inserted_columns
 from otlp import add_report, found, request
@@ -73,6 +74,18 @@ def test_report_that_is_inserted_twice_is_counted_once(gateway, store):
     assert store.query("SELECT value, sum(reports) AS n FROM otel_usage.daily WHERE attribute = 'otel_usage.gpu.model' GROUP BY value ORDER BY value") == [
         {"value": "NVIDIA H200", "n": 1}, {"value": "NVIDIA L4", "n": 1},
     ]  # fmt: skip
+
+
+def test_analysts_client_asks_the_same_tables(gateway, clickhouse):
+    """`clickhouse-connect` over the server that the exporter writes to: a parameter is a value, whatever is in it."""
+    clickhouse.store.insert(collected(gateway, request(FULL)))
+    clickhouse.start()
+    asked = "SELECT otel_usage_gpu_model, otel_usage_gpu_count FROM otel_usage.reports WHERE app = {app:String}"
+    client = clickhouse_connect.get_client(host="127.0.0.1", port=clickhouse.port)
+    answers = [client.query(asked, parameters={"app": app}).result_rows for app in ("vllm", "' OR 1 = 1 --")]
+    client.close()
+
+    assert answers == [[("NVIDIA L4", 2)], []]
 
 
 def test_runs_are_as_long_as_their_last_heartbeat_says(gateway, store):
