@@ -1,0 +1,73 @@
+"""Answers on a terminal, as tables with bars, and as JSON."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING, Any
+
+from otel_usage.insights.shown import WORDS, folded, left_out, number, shown
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from otel_usage.facts.app import App
+    from otel_usage.insights.answer import Answer, Data
+
+WIDE, BAR, MOST = 120, 24, 10
+EIGHTHS = " ▏▎▍▌▋▊▉█"
+
+
+def as_json(data: Data, answers: Sequence[Answer], damages: int) -> dict[str, Any]:
+    """Return what programs get."""
+    return {
+        "app": data.app,
+        "period": {"since": data.since, "until": data.until},
+        "reports": data.reports,
+        "left_out": {**data.left_out, "damaged": damages},
+        "questions": [
+            {
+                "title": question.title, "subject": question.subject, "by": list(question.by), "over": question.over,
+                "measure": question.measure, "draw": question.draw, "rows": rows,
+            }
+            for question, rows in answers
+        ],
+    }  # fmt: skip
+
+
+def bar(share: float) -> str:
+    """Return a bar of a share from 0 to 1, in eighths of a character; at least one eighth for what is above 0."""
+    eighths = max(round(share * BAR * 8), int(share > 0))
+    return "█" * (eighths // 8) + EIGHTHS[eighths % 8].strip()
+
+
+def show(app: App, data: Data, answers: Sequence[Answer]) -> None:
+    """Print answers for people: the most frequent values of each question, the rest in one row."""
+    from rich.console import Console  # noqa: PLC0415 -- 50 ms, for people only
+    from rich.table import Table  # noqa: PLC0415 -- the same
+
+    width = None if sys.stdout is not None and sys.stdout.isatty() else WIDE
+    console = Console(width=width, highlight=False, markup=False, emoji=False)
+    period = f"{data.since} to {data.until}" if data.since else "no reports"
+    console.print(f"{data.app}: {number(data.reports)} reports, {period}")
+    for line in left_out(data, 0):
+        console.print(line)
+    for answer in answers:
+        question = answer.question
+        total = sum(row[question.measure] or 0 for row in answer.rows)  # type: ignore[misc]  # a number
+        rows = folded(answer, MOST)
+        names = [*filter(None, [question.over]), *question.by]
+        table = Table(title=question.title, title_justify="left", box=None, padding=(0, 2, 0, 0), show_edge=False)
+        for name in names:
+            table.add_column(name, overflow="fold")
+        for name in ("runs", "gpus", "engine_hours"):
+            table.add_column(WORDS[name], justify="right")
+        table.add_column("")
+        largest = max((row[question.measure] or 0 for row in rows), default=0)  # type: ignore[type-var]
+        for row in rows:
+            value = row[question.measure] or 0
+            drawn = bar(value / largest) if largest else ""  # type: ignore[operator]
+            share = f" {100 * value / total:.0f} %" if total and not question.over else ""  # type: ignore[operator]
+            counts = (number(row[name]) for name in ("runs", "gpus", "engine_hours"))
+            table.add_row(*(shown(app, name, row[name]) for name in names), *counts, drawn + share)
+        console.print()
+        console.print(table if rows else f"{question.title}: no reports")
