@@ -61,7 +61,8 @@ class Answer(NamedTuple):
 class Data(NamedTuple):
     """What the answers are of.
 
-    since, until: the days asked for, else those of the first and last report. reports: how many are counted.
+    since, until: the days asked for, else those of the first and last report. reports: how many are counted. gpus,
+    engine_hours: of all of them.
     apps, sources: how many reports of other apps, and of other sources, are left out. outside: how many of other
     times. unmatched: how many that do not have the facts asked for.
     """
@@ -70,6 +71,8 @@ class Data(NamedTuple):
     since: str | None
     until: str | None
     reports: int
+    gpus: int
+    engine_hours: float
     apps: dict[str, int]
     sources: dict[str, int]
     outside: int
@@ -122,8 +125,10 @@ def describe(ask: Ask, words: Words, wanted: Wanted) -> Data:
         else:
             reports += int(count)
             days += [first, last]
+    every: list[Any] = answers(ask, words, [Question("all", "source")], wanted)[0].rows
     since, until = (str(day) if day else None for day in (wanted.since, wanted.until))
     return Data(
-        words.app.name, since or min(days, default=None), until or max(days, default=None), reports, apps, sources,
-        outside, unmatched,
+        words.app.name, since or min(days, default=None), until or max(days, default=None), reports,
+        sum(row["gpus"] for row in every), sum(row["engine_hours"] or 0 for row in every), apps, sources, outside,
+        unmatched,
     )  # fmt: skip

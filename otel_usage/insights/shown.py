@@ -18,16 +18,16 @@ if TYPE_CHECKING:
     from otel_usage.insights.answer import Answer, Data
 
 REST = "(rest)"
-LONGEST = 80
+LONGEST, EXACT = 80, 100
 WORDS = {"runs": "runs", "gpus": "GPUs", "engine_hours": "engine-hours"}
 GREY = (OTHER, NONE, NOT_ASKED, REST)
 
 
 def number(value: Scalar | None) -> str:
     """Return a number with its thousands apart; a dash for what is not known."""
-    if value is None:
+    if value is None or isinstance(value, str):
         return "–"
-    return f"{value:,.1f}" if isinstance(value, float) and not value.is_integer() else f"{int(value):,}"
+    return f"{value:,.1f}" if isinstance(value, float) and 0 < abs(value) < EXACT else f"{round(value):,}"
 
 
 def shown(app: App, key: str, value: Scalar | None) -> str:

@@ -1,0 +1,37 @@
+"""`demo-data`: made-up reports, to try the rest with."""
+
+from __future__ import annotations
+
+import os
+from datetime import date, datetime, timezone
+
+import click
+
+from otel_usage.cli.common import Context, pass_context, printable
+from otel_usage.cli.stats import Day
+
+
+@click.command(name="demo-data")
+@click.option("--reports", type=click.IntRange(min=1), default=10_000, show_default=True, help="How many.")
+@click.option("--seed", type=int, default=1, show_default=True, help="The same seed makes the same reports.")
+@click.option("--until", type=Day(), help="Their last day, in UTC; by default today.")
+@click.option("--out", "directory", required=True, type=click.Path(file_okay=False), help="The directory to write to.")
+@pass_context
+def demo_data(context: Context, *, reports: int, seed: int, until: date | None, directory: str) -> None:
+    """Write made-up reports of half a year, as a collector would have.
+
+    They hang together as real ones do, and say that they are `synthetic`, so that nobody counts them by mistake.
+
+    \b
+    Example:
+      otel-usage demo-data --reports 10000 --out ./demo
+      otel-usage stats ./demo --source synthetic --html usage.html
+    """
+    from otel_usage.insights.synthetic import Population  # noqa: PLC0415 -- needed by this command alone
+
+    last = until or datetime.now(timezone.utc).date()
+    os.makedirs(directory, exist_ok=True)
+    path = os.path.join(directory, "usage.jsonl")
+    with open(path, "x", encoding="ascii") as file:
+        file.writelines(line + "\n" for line in Population(context.app, reports, seed, last).lines())
+    click.echo(printable(path))
