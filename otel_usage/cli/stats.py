@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import sys
 from datetime import date
 from typing import TYPE_CHECKING, Any
 
@@ -22,7 +23,7 @@ ALL = "all"
 LONG = 2**26
 
 
-class Day(click.ParamType):
+class Day(click.ParamType):  # type: ignore[type-arg]  # generic in click 8.2 on
     """A day, as in 2026-11-30."""
 
     name = "day"
@@ -43,7 +44,7 @@ class Day(click.ParamType):
 @click.option("--since", type=Day(), help="The first day, in UTC, as 2026-11-01.")
 @click.option("--until", type=Day(), help="The last day, in UTC.")
 @click.option("--source", "sources", multiple=True, metavar="SOURCE",
-              help="Whose reports: may be repeated; `all` for all. By default production and production-docker-image.")  # fmt: skip
+              help="Whose reports: repeatable, or `all`; by default production, production-docker-image.")  # fmt: skip
 @click.option("--over", type=click.Choice(PERIODS), help="Count each day, ISO week or month.")
 @click.option("--csv", "csv", metavar="DIR", type=click.Path(file_okay=False), help="Write a CSV file a question.")
 @click.option("--parquet", metavar="DIR", type=click.Path(file_okay=False), help="Write a Parquet file a question.")
@@ -106,7 +107,8 @@ def _pair(app: App, text: str) -> tuple[str, str]:
 
     key, equals, value = text.partition("=")
     if not equals:
-        raise click.UsageError(f"--where {printable(text)}: write it as KEY=VALUE")
+        message = f"--where {printable(text)}: write it as KEY=VALUE"
+        raise click.UsageError(message)
     key, value = key.strip(), value.strip()
     _known(app, key, "--where")
     quoted = len(value) > 1 and value[0] == value[-1] and value[0] in "'\""
@@ -114,7 +116,8 @@ def _pair(app: App, text: str) -> tuple[str, str]:
     try:
         Words(app, DUCKDB).equal(key, value)
     except (ValueError, KeyError):
-        raise click.UsageError(f"--where {printable(text)}: {key} has no such value") from None
+        message = f"--where {printable(text)}: {key} has no such value"
+        raise click.UsageError(message) from None
     return key, value
 
 
@@ -124,7 +127,8 @@ def _known(app: App, key: str, option: str) -> None:
     keys = askable(app.facts_by_key.values())
     if key not in keys:
         nearest = ", ".join(difflib.get_close_matches(key, keys, n=3, cutoff=0))
-        raise click.UsageError(f"{option} {printable(key)}: {app.name} declares no such fact; the nearest are {nearest}")
+        message = f"{option} {printable(key)}: {app.name} declares no such fact; the nearest are {nearest}"
+        raise click.UsageError(message)
 
 
 @contextlib.contextmanager
@@ -149,7 +153,8 @@ def _counted(
         try:
             server = ClickHouse(url)
         except ValueError as error:
-            raise click.UsageError(f"--from: {error}") from error
+            message = f"--from: {error}"
+            raise click.UsageError(message) from error
         words = Words(app, server.dialect)
         return describe(server.ask, words, wanted), answers(server.ask, words, questions, wanted), (0, [])
     from otel_usage.insights.load import Reports  # noqa: PLC0415 -- loads DuckDB
@@ -157,8 +162,8 @@ def _counted(
     words = Words(app, DUCKDB)
     keys = [*(key for question in questions for key in question.by), *(key for key, _ in wanted.where)]
     with Reports(app, needed(app, keys, words)) as reports:
-        with _progress(files) as progress:
-            reports.read(files, progress)
+        with _progress(files) as show:
+            reports.read(files, show)
         found = describe(reports.ask, words, wanted), answers(reports.ask, words, questions, wanted)
         return *found, (reports.damages, reports.damaged)
 
@@ -169,7 +174,7 @@ def _progress(files: tuple[str, ...]) -> Iterator[Callable[[str, int], None] | N
     from otel_usage.insights.lines import expanded  # noqa: PLC0415 -- needed by this command alone
 
     sizes = {path: os.path.getsize(path) for path in expanded(files)}
-    if sum(sizes.values()) < LONG or not click.get_text_stream("stderr").isatty():
+    if sum(sizes.values()) < LONG or not sys.stderr.isatty():
         yield None
         return
     from rich.console import Console  # noqa: PLC0415 -- 50 ms, for people only

@@ -113,7 +113,9 @@ def describe(ask: Ask, words: Words, wanted: Wanted) -> Data:
     sources: dict[str, int] = {}
     days: list[str] = []
     reports = outside = unmatched = 0
-    for app, source, within, asked, count, first, last in ask(overview(words, wanted.of_period(words), wanted.asked(words))):
+    for app, source, within, asked, count, first, last in ask(
+        overview(words, wanted.of_period(words), wanted.asked(words))
+    ):
         if app != words.app.name:
             apps[app] = apps.get(app, 0) + int(count)
         elif not within:

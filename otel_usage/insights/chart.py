@@ -80,8 +80,9 @@ def _bars(app: App, answer: Answer, blank: Chart) -> Chart:
     total = sum(row[question.measure] or 0 for row in rows)
     largest = max(row[question.measure] or 0 for row in rows)
     made = [
-        Row(", ".join(dict.fromkeys(shown(app, name, row[name]) for name in names)), [_cell(row[question.measure], largest)],
-            _percent(row[question.measure] or 0, total), _is_grey(row[names[-1]]))
+        Row(", ".join(dict.fromkeys(shown(app, name, row[name]) for name in names)),
+            [_cell(row[question.measure], largest)], _percent(row[question.measure] or 0, total),
+            _is_grey(row[names[-1]]))
         for row in rows
     ]  # fmt: skip
     return blank._replace(rows=made)
@@ -122,7 +123,8 @@ def _lines(app: App, answer: Answer, blank: Chart) -> Chart:
     places = [LEFT + right * (place / max(len(periods) - 1, 1)) for place in range(len(periods))]
     curves = [
         Curve(shown(app, key, value),
-              " ".join(f"{x:.1f},{TOP + high * (1 - line.get(period, 0) / top):.1f}" for x, period in zip(places, periods, strict=True)),
+              " ".join(f"{x:.1f},{TOP + high * (1 - line.get(period, 0) / top):.1f}"
+                       for x, period in zip(places, periods, strict=True)),
               [_cell(line.get(period, 0), top) for period in periods], _is_grey(value))
         for value, line in lines.items()
     ]  # fmt: skip

@@ -37,7 +37,8 @@ class ClickHouse:
         self._password = unquote(parts.password or "") or os.environ.get("CLICKHOUSE_PASSWORD", "")
         database = unquote(parts.path.strip("/")) or "otel_usage"
         if not database.isidentifier():
-            raise ValueError(f"the database {database!r} has a name that is not plain")
+            message = f"the database {database!r} has a name that is not plain"
+            raise ValueError(message)
         #: How it says things.
         self.dialect: Dialect = CLICKHOUSE._replace(place=f"{database}.")
 
@@ -51,10 +52,12 @@ class ClickHouse:
             answer = connection.getresponse()
             if answer.status != 200:  # noqa: PLR2004 -- OK
                 text = answer.read(1000).decode(errors="replace").partition("\n")[0]
-                raise OSError(f"ClickHouse at {self._host}:{self._port} refuses: {text}")
+                message = f"ClickHouse at {self._host}:{self._port} refuses: {text}"
+                raise OSError(message)
             while line := answer.readline(LONGEST):
                 yield json.loads(line)
         except (HTTPException, ValueError) as error:
-            raise OSError(f"ClickHouse at {self._host}:{self._port} answers with what is no answer: {error}") from error
+            message = f"ClickHouse at {self._host}:{self._port} answers with what is no answer: {error}"
+            raise OSError(message) from error
         finally:
             connection.close()

@@ -63,7 +63,7 @@ def write_parquet(answers: Sequence[Answer], directory: str) -> list[str]:
                 file.writelines(json.dumps({key: _plain(key, row[key]) for key in row}) + "\n" for row in answer.rows)
             types = {key: MEASURES.get(key, "VARCHAR") for key in columns(answer)}
             read = "read_json($1, format = 'newline_delimited', columns = " + json.dumps(types).replace('"', "'") + ")"
-            database.execute(f"CREATE OR REPLACE TABLE answer AS SELECT * FROM {read}", [rows])  # noqa: S608
+            database.execute(f"CREATE OR REPLACE TABLE answer AS SELECT * FROM {read}", [rows])
             database.execute("COPY answer TO $1 (FORMAT parquet)", [paths[-1]])
     database.close()
     return paths

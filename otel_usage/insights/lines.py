@@ -90,7 +90,7 @@ def _pieces(file: IO[bytes], damaged: Callable[[str], None]) -> Iterator[bytes]:
     elif head.startswith(ZSTD):
         yield from stream(file, damaged)
     else:
-        source: IO[bytes] = gzip.open(file) if head.startswith(GZIP) else file  # type: ignore[assignment]  # by name
+        source: IO[bytes] = gzip.GzipFile(fileobj=file) if head.startswith(GZIP) else file  # type: ignore[assignment]
         try:
             while piece := source.read(PIECE):
                 yield piece

@@ -10,30 +10,25 @@ import json
 import os
 import shutil
 import tempfile
-from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
-from otel_usage.facts.builtin import HEARTBEAT, REPORT, SERVICE_NAME
+from otel_usage.facts.builtin import HEARTBEAT, REPORT
+from otel_usage.insights.block import LARGEST, SQL_TYPES, lines_of, literal, spans_of
 from otel_usage.insights.lines import blocks, expanded
-from otel_usage.insights.reader import Found, kind_of, objects_on, spans_on
+from otel_usage.insights.rows import rows_on
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
     from types import ModuleType, TracebackType
 
     from duckdb import DuckDBPyConnection
+    from typing_extensions import Self
 
     from otel_usage.facts.app import App
     from otel_usage.facts.fact import Attribute
 
-BLOCK, LARGEST = 2**24, 2**25
+BLOCK, EXAMPLES = 2**24, 5
 MEMORY = "256MB"
-KINDS = {str: "stringValue", int: "intValue", float: "doubleValue", bool: "boolValue"}
-SQL_TYPES = {str: "VARCHAR", int: "BIGINT", float: "DOUBLE", bool: "BOOLEAN"}
-VALUE = "STRUCT(stringValue VARCHAR, intValue VARCHAR, doubleValue VARCHAR, boolValue VARCHAR)"
-ATTRIBUTES = f'STRUCT("key" VARCHAR, value {VALUE})[]'
-SPAN = f"STRUCT(name VARCHAR, traceId VARCHAR, spanId VARCHAR, startTimeUnixNano VARCHAR, attributes {ATTRIBUTES})"
-SHAPE = f"STRUCT(resource STRUCT(attributes {ATTRIBUTES}), scopeSpans STRUCT(spans {SPAN}[])[])[]"
 MISSING = "otel-usage stats needs the package duckdb: pip install 'otel-usage[insights]'"
 
 
@@ -48,18 +43,21 @@ class Reports:
         self.damaged: list[tuple[str, str]] = []
         self.damages = 0
 
-    def __enter__(self) -> Reports:
+    def __enter__(self) -> Self:
         """Make the database. Raises ModuleNotFoundError where DuckDB is not installed."""
         duckdb = duckdb_of()
         self._directory = tempfile.mkdtemp(prefix="otel-usage-stats-")
         try:
             self.database: DuckDBPyConnection = duckdb.connect(os.path.join(self._directory, "reports.duckdb"))
-            for name, value in (("memory_limit", f"'{MEMORY}'"), ("temp_directory", f"'{_quoted(self._directory)}'"),
-                                ("allowed_directories", f"['{_quoted(self._directory)}']"), ("TimeZone", "'UTC'"),
-                                ("enable_external_access", "false"), ("lock_configuration", "true")):  # fmt: skip
+            place = literal(self._directory)
+            for name, value in (("memory_limit", f"'{MEMORY}'"), ("temp_directory", place), ("TimeZone", "'UTC'"),
+                                ("allowed_directories", f"[{place}]"), ("enable_external_access", "false"),
+                                ("lock_configuration", "true")):  # fmt: skip
                 self.database.execute(f"SET {name} = {value}")
             declared = ", ".join(f"{name} {SQL_TYPES[one.type]}" for name, one in self.columns.items())
-            self.database.execute(f"CREATE TABLE spans (id BLOB, app VARCHAR, name VARCHAR, time TIMESTAMP, {declared})")
+            self.database.execute(
+                f"CREATE TABLE spans (id BLOB, app VARCHAR, name VARCHAR, time TIMESTAMP, {declared})"
+            )
         except BaseException:
             shutil.rmtree(self._directory, ignore_errors=True)
             raise
@@ -84,7 +82,7 @@ class Reports:
 
             def damaged(text: str, path: str = path) -> None:
                 self.damages += 1
-                if len(self.damaged) < 5:  # noqa: PLR2004 -- enough to know where to look
+                if len(self.damaged) < EXAMPLES:
                     self.damaged.append((path, text))
 
             def done(size: int, path: str = path) -> None:
@@ -101,20 +99,20 @@ class Reports:
         if len(block) <= LARGEST:
             with open(chunk, "wb") as file:
                 file.write(block)
-            self.database.execute(f"CREATE OR REPLACE TEMP TABLE block AS {self._block(chunk)}")
+            self.database.execute(f"CREATE OR REPLACE TEMP TABLE block AS {spans_of(chunk, self.columns)}")
             odd = self.database.execute("SELECT count(*) FROM block WHERE odd").fetchone()
             if odd == (0,):
                 self.database.execute("INSERT INTO spans SELECT * EXCLUDE (odd) FROM block")
                 return
             lines = self._plain_lines(block, chunk)
         rest = block.split(b"\n") if lines is None else lines
-        self._insert(row for line in rest for row in self._carefully(line, damaged))
+        self._insert(row for line in rest for row in rows_on(line, self.app, self.columns, damaged))
 
     def _plain_lines(self, block: bytes, chunk: str) -> list[bytes] | None:
         """Insert what is plain, and return the other lines; None where the lines can't be told apart."""
         lines = [line for line in block.split(b"\n") if line.strip()]
-        self.database.execute(f"CREATE OR REPLACE TEMP TABLE block AS {self._block(chunk, numbered=True)}")
-        last = self.database.execute(f"SELECT count(*) FROM {_json(chunk)}").fetchone()
+        self.database.execute(f"CREATE OR REPLACE TEMP TABLE block AS {spans_of(chunk, self.columns, numbered=True)}")
+        last = self.database.execute(f"SELECT count(*) FROM {lines_of(chunk)}").fetchone()
         if last != (len(lines),):
             return None
         odd = self.database.execute("SELECT DISTINCT line FROM block WHERE odd ORDER BY line").fetchall()
@@ -123,70 +121,6 @@ class Reports:
             "WHERE line NOT IN (SELECT line FROM block WHERE odd)"
         )
         return [lines[number - 1] for (number,) in odd]
-
-    def _block(self, chunk: str, *, numbered: bool = False) -> str:
-        """Return the statement for the spans of a block, each with whether it is odd: not as the exporter writes it."""
-        values = [(name, one, f"{'r' if one.place == 'resource' else 's'}_values[list_position("
-                              f"{'r' if one.place == 'resource' else 's'}_keys, '{one.name}')].{KINDS[one.type]}")
-                  for name, one in self.columns.items()]  # fmt: skip
-        raw = ", ".join(f"{value} AS {name}" for name, _, value in values)
-        odd = " OR ".join(filter(None, (_odd(name, one.type) for name, one, _ in values)))
-        read = ", ".join(f"{_read(name, one.type)} AS {name}" for name, one, _ in values)
-        line = "line, " if numbered else ""
-        number = "row_number() OVER () AS line, " if numbered else ""
-        return f"""
-            WITH lines AS (SELECT {number}coalesce(resourceSpans, [NULL]) AS r FROM {_json(chunk)}),
-            resources AS (SELECT {line}unnest(r) AS r FROM lines),
-            scopes AS (SELECT {line}r.resource.attributes AS r, unnest(coalesce(r.scopeSpans, [NULL])) AS s FROM resources),
-            each AS (SELECT {line}list_transform(r, lambda x: x.key) AS r_keys, list_transform(r, lambda x: x.value) AS r_values,
-                unnest(coalesce(s.spans, [NULL])) AS s FROM scopes),
-            keyed AS (SELECT {line}s, r_keys, r_values, list_transform(s.attributes, lambda x: x.key) AS s_keys,
-                list_transform(s.attributes, lambda x: x.value) AS s_values FROM each),
-            spans AS (SELECT {line}s.traceId || s.spanId AS id, s.name AS name, coalesce(s.startTimeUnixNano, '0') AS time,
-                r_values[list_position(r_keys, '{SERVICE_NAME}')].stringValue AS app, {raw} FROM keyed),
-            checked AS (SELECT *, coalesce(name IS NULL OR id IS NULL OR NOT regexp_full_match(id, '[0-9a-f]{{48}}')
-                OR NOT regexp_full_match(time, '[0-9]{{1,19}}') OR TRY_CAST(time AS BIGINT) IS NULL OR app[1] IN ('{{', '[') OR {odd}, true) AS odd FROM spans)
-            SELECT {line}CASE WHEN NOT odd THEN unhex(id) END AS id, app, name,
-                make_timestamp(CASE WHEN NOT odd THEN time::BIGINT // 1000 END) AS time, {read}, odd
-            FROM checked WHERE odd OR name IN ('{REPORT}', '{HEARTBEAT}')"""
-
-    def _carefully(self, line: bytes, damaged: Callable[[str], None]) -> Iterator[tuple[Any, ...]]:
-        """Yield the rows of a line, however it is: spans of a collector, or a report of a local file."""
-        text = line.decode(errors="replace")
-        if '"log_time"' in text and '"resourceSpans"' not in text:
-            yield from self._local(text, damaged)
-            return
-        for found in spans_on(text, damaged):
-            if found.name in (REPORT, HEARTBEAT):
-                yield self._row(found)
-
-    def _row(self, found: Found) -> tuple[Any, ...]:
-        values = (
-            kind_of((found.resource if one.place == "resource" else found.span).get(one.name), KINDS[one.type])
-            for one in self.columns.values()
-        )
-        app = kind_of(found.resource.get(SERVICE_NAME), KINDS[str])
-        return found.trace_id + found.span_id, app, found.name, found.time // 1000, *values
-
-    def _local(self, text: str, damaged: Callable[[str], None]) -> Iterator[tuple[Any, ...]]:
-        """Yield the rows of a line of a `usage_stats.json`; a heartbeat there tells nothing that is counted."""
-        for beginning, _ in objects_on(text, damaged):
-            with suppress(ValueError, RecursionError):
-                facts = json.loads(text)
-                yield from self._local_row(facts)
-                return
-            damaged(beginning)
-
-    def _local_row(self, facts: Mapping[str, Any]) -> Iterator[tuple[Any, ...]]:
-        keys = set(facts).intersection(self.app.report_keys) - {"uuid", "log_time"}
-        if not keys:
-            return
-        admitted = {key: fact.admit(facts[key])[0] for key, fact in self.app.facts_by_key.items() if key in facts}
-        attributes = _attributes(self.app, {key: value for key, value in admitted.items() if value is not None})
-        time = facts.get("log_time")
-        time = time if isinstance(time, int) and 0 <= time < 2**63 else 0
-        ids = json.dumps([facts.get("uuid"), facts.get("log_time")]).encode().hex()
-        yield ids, self.app.name, REPORT, time // 1000, *(attributes.get(one.name) for one in self.columns.values())
 
     def _insert(self, rows: Iterator[tuple[Any, ...]]) -> None:
         """Insert rows by a file: one by one would take DuckDB a millisecond each."""
@@ -199,9 +133,12 @@ class Reports:
         ids, *plain = [f"row[{number}]" for number in range(1, len(types) + 1)]
         casts = [f"CAST({value} ->> '$' AS {type_})" for value, type_ in zip(plain, types[1:], strict=True)]
         casts[2] = f"make_timestamp({casts[2]})"
+        table = (
+            f"read_json_objects({literal(path)}, format = 'newline_delimited', maximum_object_size = {8 * LARGEST})"
+        )
         self.database.execute(
-            f"INSERT INTO spans SELECT unhex({ids} ->> '$'), {', '.join(casts)} FROM (SELECT CAST(json AS JSON[]) AS row "
-            f"FROM read_json_objects('{_quoted(path)}', format = 'newline_delimited', maximum_object_size = {LARGEST}))"
+            f"INSERT INTO spans SELECT unhex({ids} ->> '$'), {', '.join(casts)} "
+            f"FROM (SELECT CAST(json AS JSON[]) AS row FROM {table})"
         )
 
     def _once(self) -> None:
@@ -212,9 +149,8 @@ class Reports:
         )
         for name, span in (("reports", REPORT), ("heartbeats", HEARTBEAT)):
             texts = (f"nullif({c}, '') AS {c}" if one.type is str else c for c, one in self.columns.items())
-            self.database.execute(
-                f"CREATE OR REPLACE VIEW {name} AS SELECT app, time, {', '.join(texts)} FROM spans WHERE name = '{span}'"
-            )
+            kept = f"SELECT app, time, {', '.join(texts)} FROM spans WHERE name = '{span}'"
+            self.database.execute(f"CREATE OR REPLACE VIEW {name} AS {kept}")
 
 
 def duckdb_of() -> ModuleType:
@@ -226,45 +162,6 @@ def duckdb_of() -> ModuleType:
     return duckdb
 
 
-def _attributes(app: App, facts: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the attributes that facts become, whichever their place."""
-    found = {}
-    for key, value in facts.items():
-        for attribute, part in zip(app.attributes_of[key], app.facts_by_key[key].split(value), strict=True):
-            if part is not None:
-                found[attribute.name] = part
-    return found
-
-
-def _json(path: str) -> str:
-    return (
-        f"read_json('{_quoted(path)}', format = 'newline_delimited', records = true, ignore_errors = true, "
-        f"maximum_object_size = {LARGEST}, columns = {{resourceSpans: '{SHAPE}'}})"
-    )
-
-
 def _storable(value: object) -> object:
     """Return a value without what is no text in UTF-8, such as half a character."""
     return value.encode(errors="replace").decode() if isinstance(value, str) else value
-
-
-def _quoted(text: str) -> str:
-    return text.replace("'", "''")
-
-
-def _odd(name: str, type_: type) -> str:
-    """Return the condition that a value may be read otherwise than the careful reader does."""
-    if type_ is str:
-        return f"coalesce({name}[1] IN ('{{', '['), false)"
-    if type_ is int:
-        return f"coalesce(CAST(TRY_CAST({name} AS BIGINT) AS VARCHAR) IS DISTINCT FROM {name}, false)"
-    if type_ is bool:
-        return f"coalesce({name} NOT IN ('true', 'false'), false)"
-    return (
-        f"({name} IS NOT NULL AND NOT (regexp_full_match({name}, '-?[0-9]+(\\.[0-9]+)?([eE][-+]?[0-9]+)?') "
-        f"AND coalesce(isfinite(TRY_CAST({name} AS DOUBLE)), false)))"
-    )
-
-
-def _read(name: str, type_: type) -> str:
-    return {str: name, bool: f"{name} = 'true'"}.get(type_) or f"TRY_CAST({name} AS {SQL_TYPES[type_]})"

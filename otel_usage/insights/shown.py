@@ -26,7 +26,7 @@ GREY = (OTHER, NONE, NOT_ASKED, REST)
 def number(value: Scalar | None) -> str:
     """Return a number with its thousands apart; a dash for what is not known."""
     if value is None or isinstance(value, str):
-        return "–"
+        return "-"
     return f"{value:,.1f}" if isinstance(value, float) and 0 < abs(value) < EXACT else f"{round(value):,}"
 
 

@@ -42,7 +42,10 @@ class Dialect(NamedTuple):
 FORMATS = {"day": "%Y-%m-%d", "week": "%G-W%V", "month": "%Y-%m"}
 DUCKDB = Dialect("", {"'": "''"}, "strftime({time}, '{form}')", "TIMESTAMP '{day}'")
 CLICKHOUSE = Dialect(
-    "otel_usage.", {"'": "\\'", "\\": "\\\\"}, "formatDateTime({time}, '{form}', 'UTC')", "toDateTime('{day} 00:00:00', 'UTC')"
+    "otel_usage.",
+    {"'": "\\'", "\\": "\\\\"},
+    "formatDateTime({time}, '{form}', 'UTC')",
+    "toDateTime('{day} 00:00:00', 'UTC')",
 )
 
 
@@ -94,12 +97,14 @@ class Words:
         if type_ is str:
             return f"({value}) = {self.dialect.literal(text)}"
         if type_ is bool:
-            return f"({value}) = {({'true': 'true', 'false': 'false'}[text.lower()])}"
+            return f"({value}) = { ({'true': 'true', 'false': 'false'}[text.lower()]) }"
         return f"({value}) = {type_(text)!r}"
 
     def _word(self, fact: Fact, attribute: Attribute) -> str:
         name = column(attribute.name)
-        words = {value: fact.join((value,)) for value in attribute.values or ()} if type(fact).__name__ != "Fact" else {}
+        words = (
+            {value: fact.join((value,)) for value in attribute.values or ()} if type(fact).__name__ != "Fact" else {}
+        )
         return self._case(name, {value: word for value, word in words.items() if word != value}, name)
 
     def _case(self, name: str, words: dict[str, Scalar | None], otherwise: str) -> str:
@@ -151,17 +156,15 @@ def statement(question: Question, words: Words, where: str, *, timed: bool = Tru
     place, keys = words.dialect.place, [f"k{number}" for number in range(len(question.by))]
     groups = (["period"] if question.over else []) + keys
     facts = [f"{words.shown(key)} AS {name}" for key, name in zip(question.by, keys, strict=True)]
-    period = (lambda time: [_period(words.dialect, question.over, time)]) if question.over else (lambda _: [])
+    period, last = (_period(words.dialect, question.over, time) for time in ("time", "last"))
     count, uptime = (column(words.app.attributes_of[key][0].name) for key in ("gpu_count", "uptime"))
     run, by = column(words.app.attributes_of["uuid"][0].name), ", ".join(groups)
-    parts = [
-        f"SELECT {_list(*period('time'), *facts)}, 1 AS runs, ifNull({count}, 0) AS gpus, 0 AS uptime "
-        f"FROM {place}reports WHERE {where}"
-    ]
+    counted = f"SELECT {_list(period, *facts)}, 1 AS runs, ifNull({count}, 0) AS gpus, 0 AS uptime "
+    parts = [f"{counted}FROM {place}reports WHERE {where}"]
     if timed:
         each = f"SELECT {_list(*facts)}, max(time) AS last, max({uptime}) AS uptime FROM {place}heartbeats "
         runs = f"({each}WHERE {where} AND {uptime} IS NOT NULL GROUP BY {_list(*keys, run)})"
-        parts.append(f"SELECT {_list(*period('last'), *keys)}, 0 AS runs, 0 AS gpus, uptime FROM {runs} AS run")
+        parts.append(f"SELECT {_list(last, *keys)}, 0 AS runs, 0 AS gpus, uptime FROM {runs} AS run")
     order = {"runs": "runs", "gpus": "gpus", "engine_hours": "uptime"}[question.measure]
     return (
         f"SELECT {by}, sum(runs) AS runs, sum(gpus) AS gpus, sum(uptime) AS uptime FROM ({' UNION ALL '.join(parts)}) "
@@ -176,15 +179,15 @@ def overview(words: Words, within: str, asked: str) -> str:
     """
     source, day = column(words.app.attributes_of["source"][0].name), _period(words.dialect, "day", "time")
     return (
-        f"SELECT app, source, within, asked, count(*) AS reports, min(period) AS first, max(period) AS last FROM (SELECT "
-        f"ifNull(app, '{NONE}') AS app, ifNull({source}, '{NONE}') AS source, ifNull({within}, false) AS within, "
-        f"ifNull({asked}, false) AS asked, {day} FROM {words.dialect.place}reports) AS each "
+        "SELECT app, source, within, asked, count(*) AS reports, min(period) AS first, max(period) AS last "
+        f"FROM (SELECT ifNull(app, '{NONE}') AS app, ifNull({source}, '{NONE}') AS source, "
+        f"ifNull({within}, false) AS within, ifNull({asked}, false) AS asked, {day} FROM {words.dialect.place}reports) AS each "
         "GROUP BY app, source, within, asked ORDER BY reports DESC, app, source"
     )
 
 
-def _period(dialect: Dialect, over: str, time: str) -> str:
-    return f"{dialect.period.format(time=time, form=FORMATS[over])} AS period"
+def _period(dialect: Dialect, over: str | None, time: str) -> str:
+    return "" if over is None else f"{dialect.period.format(time=time, form=FORMATS[over])} AS period"
 
 
 def _list(*parts: str) -> str:

@@ -71,6 +71,7 @@ QUANTIZATIONS: tuple[tuple[str | None, float, float], ...] = (
     ("mxfp4", 4, 0.6), ("modelopt_fp4", 2, 0.6),
 )  # fmt: skip
 LARGE_MEMORY = 80
+KERNELS = ("5.15.0-generic", "6.8.0-generic", "6.8.0-aws", "6.8.0-gcp", "6.11.0-generic")
 CONTEXTS = {"OPENAI_API_SERVER": 5, "API_SERVER": 5, "LLM_CLASS": 3, "ENGINE_CONTEXT": 1}
 
 
@@ -80,7 +81,9 @@ class Population:
     def __init__(self, app: App, reports: int, seed: int, until: date) -> None:
         self.app, self.reports = app, reports
         self._chosen = random.Random(seed)  # noqa: S311 -- made up, and the same each time
-        self._begin = datetime(until.year, until.month, until.day, tzinfo=timezone.utc) - timedelta(weeks=WEEKS, days=-1)
+        self._begin = datetime(until.year, until.month, until.day, tzinfo=timezone.utc) - timedelta(
+            weeks=WEEKS, days=-1
+        )
         self._encoded: dict[tuple[str, object], str] = {}
 
     def lines(self) -> Iterator[str]:
@@ -112,13 +115,12 @@ class Population:
         """Return the hardware of a machine; one in fourteen has no GPU, one in a hundred hides its GPU's name."""
         pick = self._chosen
         facts: Facts = {"cpu_type": self._one_of(CPUS), "architecture": "x86_64",
-                        "platform": f"Linux-{pick.choice(('5.15.0', '6.8.0', '6.11.0'))}-{pick.choice(('generic', 'aws', 'gcp'))}"
-                                    "-x86_64-with-glibc2.35"}  # fmt: skip
+                        "platform": f"Linux-{pick.choice(KERNELS)}-x86_64-with-glibc2.35"}  # fmt: skip
         if facts["cpu_type"] == "Neoverse-V2":
             facts |= {"architecture": "aarch64", "platform": "Linux-6.8.0-generic-aarch64-with-glibc2.39"}
         if pick.random() < 1 / 14:
             return {**facts, "provider": pick.choice(("AWS", "GCP", "UNKNOWN", "UNKNOWN")),
-                    "num_cpu": pick.choice((8, 16, 32, 64)), "total_memory": pick.choice((32, 64, 128)) * GIB}  # fmt: skip
+                    "num_cpu": pick.choice((8, 16, 32, 64)), "total_memory": pick.choice((32, 64)) * GIB}  # fmt: skip
         gpu = pick.choices(GPUS, [gpu.weight * gpu.trend**week for gpu in GPUS])[0]
         count = pick.choice(gpu.counts)
         runtime = {"A": ("rocm_runtime", ("6.4", "7.0")), "I": ("xpu_runtime", ("20250101", "20250802"))}
@@ -140,8 +142,10 @@ class Population:
             "enforce_eager": pick.random() < 0.11, "enable_lora": pick.random() < 0.06,  # noqa: PLR2004
             "gpu_memory_utilization": pick.choice((0.92, 0.92, 0.92, 0.9, 0.85, 0.95, 0.5)), "block_size": 16,
             "compilation_mode": pick.choice(("VLLM_COMPILE", "VLLM_COMPILE", "VLLM_COMPILE", "NONE")),
-            "max_num_seqs": pick.choice((256, 256, 256, 1024, 128, 64)), "data_parallel_size": pick.choice((1,) * 9 + (2,)),
-            "disable_custom_all_reduce": pick.random() < 0.1, "pipeline_parallel_size": pick.choice((1,) * 19 + (2,)),  # noqa: PLR2004
+            "max_num_seqs": pick.choice((256, 256, 256, 1024, 128, 64)),
+            "data_parallel_size": pick.choice((1,) * 9 + (2,)),
+            "disable_custom_all_reduce": pick.random() < 0.1,  # noqa: PLR2004
+            "pipeline_parallel_size": pick.choice((1,) * 19 + (2,)),
             "max_num_batched_tokens": pick.choice((8192, 8192, 2048, 16384)),
             "spec_decode_method": pick.choice((None,) * 9 + ("eagle3", "ngram")),
             "kv_connector": pick.choice((None,) * 14 + ("NixlConnector", "LMCacheConnectorV1")),
@@ -172,7 +176,8 @@ class Population:
             "enable_expert_parallel": experts > 0 and pick.random() < 0.3,  # noqa: PLR2004
             "max_model_len": pick.choice((longest, longest, 32768, 8192)),
             "attention_backend": None if pick.random() < 0.7 else  # noqa: PLR2004
-            "CPU_ATTN" if not count else "ROCM_AITER_FA" if gpu.startswith("AMD") else pick.choice(("FLASH_ATTN", "FLASHINFER")),
+            "CPU_ATTN" if not count else "ROCM_AITER_FA" if gpu.startswith("AMD") else
+            pick.choice(("FLASH_ATTN", "FLASHINFER")),
         }  # fmt: skip
 
     def _resource(self, facts: Facts) -> str:
@@ -182,7 +187,9 @@ class Population:
         for key, value in facts.items():
             if value is not None:
                 attributes, values = self.app.attributes_of[key], self.app.facts_by_key[key].split(value)
-                parts += [self._admitted(a, part) for a, part in zip(attributes, values, strict=True) if part is not None]
+                parts += [
+                    self._admitted(a, part) for a, part in zip(attributes, values, strict=True) if part is not None
+                ]
         return ",".join(parts)
 
     def _admitted(self, attribute: Attribute, value: Scalar) -> str:

@@ -62,11 +62,11 @@ def show(app: App, data: Data, answers: Sequence[Answer]) -> None:
         for name in ("runs", "gpus", "engine_hours"):
             table.add_column(WORDS[name], justify="right")
         table.add_column("")
-        largest = max((row[question.measure] or 0 for row in rows), default=0)  # type: ignore[type-var]
+        largest = max((row[question.measure] or 0 for row in rows), default=0)
         for row in rows:
             value = row[question.measure] or 0
-            drawn = bar(value / largest) if largest else ""  # type: ignore[operator]
-            share = f" {100 * value / total:.0f} %" if total and not question.over else ""  # type: ignore[operator]
+            drawn = bar(value / largest) if largest else ""
+            share = f" {100 * value / total:.0f} %" if total and not question.over else ""
             counts = (number(row[name]) for name in ("runs", "gpus", "engine_hours"))
             table.add_row(*(shown(app, name, row[name]) for name in names), *counts, drawn + share)
         console.print()
