@@ -18,9 +18,9 @@ from otel_usage.cli.stats import Day
 @click.option("--out", "directory", required=True, type=click.Path(file_okay=False), help="The directory to write to.")
 @pass_context
 def demo_data(context: Context, *, reports: int, seed: int, until: date | None, directory: str) -> None:
-    """Write made-up reports of half a year, as a collector would have.
+    """Write made-up reports, to try the rest with.
 
-    They hang together as real ones do, and say that they are `synthetic`, so that nobody counts them by mistake.
+    They are of half a year, in a file as a collector writes it; they hang together as real ones do, and say that they are `synthetic`, so that nobody counts them by mistake.
 
     \b
     Example:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from otel_usage.facts.question import askable
@@ -44,7 +45,8 @@ class Curve(NamedTuple):
     grey: bool
 
 
-class Chart(NamedTuple):
+@dataclass(frozen=True)
+class Chart:
     """What a template draws. columns: the headings of a grid, or the periods of lines. ticks: (y, text)."""
 
     id: str
@@ -85,7 +87,7 @@ def _bars(app: App, answer: Answer, blank: Chart) -> Chart:
             _is_grey(row[names[-1]]))
         for row in rows
     ]  # fmt: skip
-    return blank._replace(rows=made)
+    return replace(blank, rows=made)
 
 
 def _grid(app: App, answer: Answer, blank: Chart) -> Chart:
@@ -105,7 +107,7 @@ def _grid(app: App, answer: Answer, blank: Chart) -> Chart:
             _percent(sum(cells.get((row, column), 0) for column in spread), total), _is_grey(row))
         for row in folds
     ]  # fmt: skip
-    return blank._replace(rows=made, columns=[shown(app, across, column) for column in spread])
+    return replace(blank, rows=made, columns=[shown(app, across, column) for column in spread])
 
 
 def _lines(app: App, answer: Answer, blank: Chart) -> Chart:
@@ -131,7 +133,7 @@ def _lines(app: App, answer: Answer, blank: Chart) -> Chart:
     ticks = [(TOP + high * (1 - at * step / top), number(at * step)) for at in range(round(top / step) + 1)]
     every = max(-(-len(periods) // 4), 1)
     marks = [(x, str(period)) for x, period in list(zip(places, periods, strict=True))[::every]]
-    return blank._replace(columns=[str(period) for period in periods], curves=curves, ticks=ticks, marks=marks)
+    return replace(blank, columns=[str(period) for period in periods], curves=curves, ticks=ticks, marks=marks)
 
 
 def _pivot(

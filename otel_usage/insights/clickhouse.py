@@ -8,12 +8,10 @@ from http.client import HTTPConnection, HTTPException, HTTPSConnection
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qs, unquote, urlencode, urlsplit
 
-from otel_usage.insights.statement import CLICKHOUSE
+from otel_usage.insights.statement import CLICKHOUSE, Dialect
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-
-    from otel_usage.insights.statement import Dialect
 
 SETTINGS = {"default_format": "JSONCompactEachRow", "output_format_json_quote_64bit_integers": "0"}
 PORTS = {False: 8123, True: 8443}
@@ -40,7 +38,7 @@ class ClickHouse:
             message = f"the database {database!r} has a name that is not plain"
             raise ValueError(message)
         #: How it says things.
-        self.dialect: Dialect = CLICKHOUSE._replace(place=f"{database}.")
+        self.dialect: Dialect = Dialect(f"{database}.", *CLICKHOUSE[1:])
 
     def ask(self, statement: str) -> Iterator[list[Any]]:
         """Yield the rows of a statement. Raises OSError where the server can't be asked or refuses."""

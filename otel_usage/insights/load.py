@@ -133,9 +133,7 @@ class Reports:
         ids, *plain = [f"row[{number}]" for number in range(1, len(types) + 1)]
         casts = [f"CAST({value} ->> '$' AS {type_})" for value, type_ in zip(plain, types[1:], strict=True)]
         casts[2] = f"make_timestamp({casts[2]})"
-        table = (
-            f"read_json_objects({literal(path)}, format = 'newline_delimited', maximum_object_size = {8 * LARGEST})"
-        )
+        table = f"read_json_objects({literal(path)}, format = 'newline_delimited', maximum_object_size = {8 * LARGEST})"
         self.database.execute(
             f"INSERT INTO spans SELECT unhex({ids} ->> '$'), {', '.join(casts)} "
             f"FROM (SELECT CAST(json AS JSON[]) AS row FROM {table})"

@@ -181,7 +181,8 @@ def overview(words: Words, within: str, asked: str) -> str:
     return (
         "SELECT app, source, within, asked, count(*) AS reports, min(period) AS first, max(period) AS last "
         f"FROM (SELECT ifNull(app, '{NONE}') AS app, ifNull({source}, '{NONE}') AS source, "
-        f"ifNull({within}, false) AS within, ifNull({asked}, false) AS asked, {day} FROM {words.dialect.place}reports) AS each "
+        f"ifNull({within}, false) AS within, ifNull({asked}, false) AS asked, {day} "
+        f"FROM {words.dialect.place}reports) AS each "
         "GROUP BY app, source, within, asked ORDER BY reports DESC, app, source"
     )
 

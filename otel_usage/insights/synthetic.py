@@ -72,7 +72,6 @@ QUANTIZATIONS: tuple[tuple[str | None, float, float], ...] = (
 )  # fmt: skip
 LARGE_MEMORY = 80
 KERNELS = ("5.15.0-generic", "6.8.0-generic", "6.8.0-aws", "6.8.0-gcp", "6.11.0-generic")
-CONTEXTS = {"OPENAI_API_SERVER": 5, "API_SERVER": 5, "LLM_CLASS": 3, "ENGINE_CONTEXT": 1}
 
 
 class Population:
@@ -104,12 +103,12 @@ class Population:
         facts = {**self._machine(week), **self._settings(week)}
         facts |= self._model(facts)
         resource = self._resource({key: value for key, value in facts.items() if key in self.app.facts_by_key})
-        context = {"otel_usage.context": self._one_of(CONTEXTS)} if "context" in self.app.facts_by_key else {}
-        yield self._line(REPORT, hour, resource, {name: v for name, v in context.items() if v in self.app.contexts})
+        context = self._chosen.choice(self.app.contexts[1:] or self.app.contexts)
+        yield self._line(REPORT, hour, resource, {self._named("context"): context})
         uptime = int(min(pick.lognormvariate(9, 2), 60 * 24 * 3600)) // 60 * 60
         last = min(hour + uptime, int(self._begin.timestamp()) + WEEKS * 7 * 24 * 3600 - 3600)
         if uptime >= 600:  # noqa: PLR2004 -- the first heartbeat's time
-            yield self._line(HEARTBEAT, last // 3600 * 3600, resource, {"otel_usage.uptime": uptime})
+            yield self._line(HEARTBEAT, last // 3600 * 3600, resource, {self._named("uptime"): uptime})
 
     def _machine(self, week: int) -> Facts:
         """Return the hardware of a machine; one in fourteen has no GPU, one in a hundred hides its GPU's name."""
@@ -183,7 +182,7 @@ class Population:
     def _resource(self, facts: Facts) -> str:
         """Return the resource's attributes in JSON, as a collector writes them that has admitted them."""
         parts = [self._attribute(SERVICE_NAME, self.app.name)]
-        parts.append(self._attribute("service.instance.id", self._uuid()))
+        parts.append(self._attribute(self._named("uuid"), self._uuid()))
         for key, value in facts.items():
             if value is not None:
                 attributes, values = self.app.attributes_of[key], self.app.facts_by_key[key].split(value)
@@ -211,6 +210,9 @@ class Population:
             f'"spans":[{{{ids},"parentSpanId":"","flags":256,"name":"{name}","kind":1,"startTimeUnixNano":"{time}000000000",'
             f'"endTimeUnixNano":"{time}000000000","attributes":[{span}],"status":{{}}}}]}}]}}]}}'
         )
+
+    def _named(self, key: str) -> str:
+        return self.app.attributes_of[key][0].name
 
     def _uuid(self) -> str:
         import uuid  # noqa: PLC0415 -- needed here alone
