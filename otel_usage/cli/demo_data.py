@@ -20,7 +20,8 @@ from otel_usage.cli.stats import Day
 def demo_data(context: Context, *, reports: int, seed: int, until: date | None, directory: str) -> None:
     """Write made-up reports, to try the rest with.
 
-    They are of half a year, in a file as a collector writes it; they hang together as real ones do, and say that they are `synthetic`, so that nobody counts them by mistake.
+    They are of half a year, in a file as a collector writes it. They hang together as real ones do, and say that they
+    are `synthetic`, so that nobody counts them by mistake.
 
     \b
     Example:

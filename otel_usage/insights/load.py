@@ -1,7 +1,7 @@
 """Collected files in DuckDB: what the questions need of each report, once.
 
-DuckDB reads blocks of lines. Where it can't make out a line, or may read it otherwise than the careful reader does,
-that line is read by the careful reader instead.
+Plain lines, as nearly all are, are taken apart without being parsed; any other line is read by the careful reader.
+DuckDB keeps the rows, and counts.
 """
 
 from __future__ import annotations
@@ -10,12 +10,14 @@ import json
 import os
 import shutil
 import tempfile
+from functools import partial
+from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 from otel_usage.facts.builtin import HEARTBEAT, REPORT
-from otel_usage.insights.block import LARGEST, SQL_TYPES, lines_of, literal, spans_of
 from otel_usage.insights.lines import blocks, expanded
 from otel_usage.insights.rows import rows_on
+from otel_usage.insights.worker import number, taken_apart
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -27,19 +29,25 @@ if TYPE_CHECKING:
     from otel_usage.facts.app import App
     from otel_usage.facts.fact import Attribute
 
-BLOCK, EXAMPLES = 2**24, 5
+BLOCK, MUCH, EXAMPLES = 2**23, 2**26, 5
 MEMORY = "256MB"
+LARGEST = 2**28  # of a row: what is on one line
+SQL_TYPES = {str: "VARCHAR", int: "BIGINT", float: "DOUBLE", bool: "BOOLEAN"}
+OWN = {"id": "VARCHAR", "name": "VARCHAR", "time": "BIGINT", "app": "VARCHAR"}
 MISSING = "otel-usage stats needs the package duckdb: pip install 'otel-usage[insights]'"
 
 
 class Reports:
     """The reports of some files in a database of its own, in a temporary directory that goes with it.
 
-    app: whose reports. columns: the attributes that are kept of each, by the names of their columns.
+    app: whose reports. columns: the attributes that are kept of each, by the names of their columns. processes: how
+    many take lines apart, by default as many as are worth it.
+
+    damaged: the first few places that could not be read, each a path and its text. damages: how many there are.
     """
 
-    def __init__(self, app: App, columns: Mapping[str, Attribute]) -> None:
-        self.app, self.columns = app, dict(columns)
+    def __init__(self, app: App, columns: Mapping[str, Attribute], *, processes: int | None = None) -> None:
+        self.app, self.columns, self._processes = app, dict(columns), processes
         self.damaged: list[tuple[str, str]] = []
         self.damages = 0
 
@@ -49,15 +57,14 @@ class Reports:
         self._directory = tempfile.mkdtemp(prefix="otel-usage-stats-")
         try:
             self.database: DuckDBPyConnection = duckdb.connect(os.path.join(self._directory, "reports.duckdb"))
-            place = literal(self._directory)
+            place = _literal(self._directory)
             for name, value in (("memory_limit", f"'{MEMORY}'"), ("temp_directory", place), ("TimeZone", "'UTC'"),
                                 ("allowed_directories", f"[{place}]"), ("enable_external_access", "false"),
                                 ("lock_configuration", "true")):  # fmt: skip
                 self.database.execute(f"SET {name} = {value}")
-            declared = ", ".join(f"{name} {SQL_TYPES[one.type]}" for name, one in self.columns.items())
-            self.database.execute(
-                f"CREATE TABLE spans (id BLOB, app VARCHAR, name VARCHAR, time TIMESTAMP, {declared})"
-            )
+            types = {"id": "BLOB", "name": "VARCHAR", "time": "TIMESTAMP", "app": "VARCHAR", **self._types()}
+            declared = ", ".join(f"{name} {type_}" for name, type_ in types.items())
+            self.database.execute(f"CREATE TABLE spans ({declared})")
         except BaseException:
             shutil.rmtree(self._directory, ignore_errors=True)
             raise
@@ -75,69 +82,73 @@ class Reports:
     def read(self, paths: Iterable[str], progress: Callable[[str, int], None] | None = None) -> None:
         """Read files, or directories of them: those of a collector, or a `usage_stats.json` of this app.
 
+        progress: called with a path and how many of its bytes have been read.
+
         Raises OSError for a file that can't be read, and ModuleNotFoundError where zstandard is needed and missing.
         """
-        chunk = os.path.join(self._directory, "block.jsonl")
-        for path in expanded(paths):
+        files = expanded(paths)
+        much = sum(os.path.getsize(path) for path in files) > MUCH
+        processes = self._processes or (number() if much else 1)
+        origins: list[str] = []  # of each block that is not yet inserted, its file
 
-            def damaged(text: str, path: str = path) -> None:
-                self.damages += 1
-                if len(self.damaged) < EXAMPLES:
-                    self.damaged.append((path, text))
+        def every() -> Iterator[bytes]:
+            for path in files:
+                done = None if progress is None else partial(progress, path)
+                for block in blocks(path, BLOCK, partial(self._damaged, path), done):
+                    origins.append(path)
+                    yield block
 
-            def done(size: int, path: str = path) -> None:
-                if progress is not None:
-                    progress(path, size)
-
-            for block in blocks(path, BLOCK, damaged, done):
-                self._take(block, chunk, damaged)
+        for rows, odd in taken_apart(every(), list(self.columns.values()), processes):
+            path = origins.pop(0)
+            self._insert_plain(rows)
+            self._insert_others(odd, path)
         self._once()
 
-    def _take(self, block: bytes, chunk: str, damaged: Callable[[str], None]) -> None:
-        """Read a block of lines: by DuckDB, and by the careful reader those lines that are not plain."""
-        lines: list[bytes] | None = None
-        if len(block) <= LARGEST:
-            with open(chunk, "wb") as file:
-                file.write(block)
-            self.database.execute(f"CREATE OR REPLACE TEMP TABLE block AS {spans_of(chunk, self.columns)}")
-            odd = self.database.execute("SELECT count(*) FROM block WHERE odd").fetchone()
-            if odd == (0,):
-                self.database.execute("INSERT INTO spans SELECT * EXCLUDE (odd) FROM block")
-                return
-            lines = self._plain_lines(block, chunk)
-        rest = block.split(b"\n") if lines is None else lines
-        self._insert(row for line in rest for row in rows_on(line, self.app, self.columns, damaged))
+    def _damaged(self, path: str, text: str) -> None:
+        self.damages += 1
+        if len(self.damaged) < EXAMPLES:
+            self.damaged.append((path, text))
 
-    def _plain_lines(self, block: bytes, chunk: str) -> list[bytes] | None:
-        """Insert what is plain, and return the other lines; None where the lines can't be told apart."""
-        lines = [line for line in block.split(b"\n") if line.strip()]
-        self.database.execute(f"CREATE OR REPLACE TEMP TABLE block AS {spans_of(chunk, self.columns, numbered=True)}")
-        last = self.database.execute(f"SELECT count(*) FROM {lines_of(chunk)}").fetchone()
-        if last != (len(lines),):
-            return None
-        odd = self.database.execute("SELECT DISTINCT line FROM block WHERE odd ORDER BY line").fetchall()
-        self.database.execute(
-            "INSERT INTO spans SELECT * EXCLUDE (odd, line) FROM block "
-            "WHERE line NOT IN (SELECT line FROM block WHERE odd)"
-        )
-        return [lines[number - 1] for (number,) in odd]
+    def _types(self) -> dict[str, str]:
+        return {name: SQL_TYPES[one.type] for name, one in self.columns.items()}
 
-    def _insert(self, rows: Iterator[tuple[Any, ...]]) -> None:
-        """Insert rows by a file: one by one would take DuckDB a millisecond each."""
-        path = os.path.join(self._directory, "rows.jsonl")
-        with open(path, "w", encoding="ascii") as file:
-            some = [file.write(json.dumps([_storable(value) for value in row]) + "\n") for row in rows]
-        if not some:
-            return
-        types = ["VARCHAR", "VARCHAR", "VARCHAR", "BIGINT", *(SQL_TYPES[one.type] for one in self.columns.values())]
-        ids, *plain = [f"row[{number}]" for number in range(1, len(types) + 1)]
-        casts = [f"CAST({value} ->> '$' AS {type_})" for value, type_ in zip(plain, types[1:], strict=True)]
-        casts[2] = f"make_timestamp({casts[2]})"
-        table = f"read_json_objects({literal(path)}, format = 'newline_delimited', maximum_object_size = {8 * LARGEST})"
-        self.database.execute(
-            f"INSERT INTO spans SELECT unhex({ids} ->> '$'), {', '.join(casts)} "
-            f"FROM (SELECT CAST(json AS JSON[]) AS row FROM {table})"
+    def _insert_plain(self, rows: bytes) -> None:
+        """Insert the rows of plain lines."""
+        if rows:
+            path = self._written("rows.tsv", [rows])
+            form = "delim = '\t', header = false, quote = '\"', escape = '\"', auto_detect = false, new_line = '\\n'"
+            self._insert(f"read_csv({path}, {form}, columns = {self._shape()})", "time // 1000")
+
+    def _insert_others(self, lines: Iterable[bytes], path: str) -> None:
+        """Insert the rows of other lines, as the careful reader makes them out."""
+        names = [*OWN, *self.columns]
+        rows = (
+            json.dumps(dict(zip(names, map(_storable, row), strict=True))).encode() + b"\n"
+            for line in lines
+            for row in rows_on(line, self.app, self.columns, partial(self._damaged, path))
         )
+        first = next(rows, None)
+        if first is not None:
+            place = self._written("rows.jsonl", chain([first], rows))
+            form = f"format = 'newline_delimited', maximum_object_size = {LARGEST}"
+            self._insert(f"read_json({place}, {form}, columns = {self._shape()})", "time")
+
+    def _insert(self, table: str, time: str) -> None:
+        values = ", ".join(self.columns)
+        self.database.execute(
+            f"INSERT INTO spans SELECT unhex(id), name, make_timestamp({time}), app, {values} FROM {table}"
+        )
+
+    def _shape(self) -> str:
+        shape = ", ".join(f"{name}: '{type_}'" for name, type_ in (OWN | self._types()).items())
+        return f"{{{shape}}}"
+
+    def _written(self, name: str, parts: Iterable[bytes]) -> str:
+        """Write a file for DuckDB to read, and return its path as a literal."""
+        path = os.path.join(self._directory, name)
+        with open(path, "wb") as file:
+            file.writelines(parts)
+        return _literal(path)
 
     def _once(self) -> None:
         """Keep the first of the copies of a span, and make the views."""
@@ -163,3 +174,7 @@ def duckdb_of() -> ModuleType:
 def _storable(value: object) -> object:
     """Return a value without what is no text in UTF-8, such as half a character."""
     return value.encode(errors="replace").decode() if isinstance(value, str) else value
+
+
+def _literal(text: str) -> str:
+    return "'" + text.replace("'", "''") + "'"

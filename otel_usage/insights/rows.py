@@ -6,8 +6,9 @@ import json
 from typing import TYPE_CHECKING, Any
 
 from otel_usage.facts.builtin import HEARTBEAT, REPORT, SERVICE_NAME
-from otel_usage.insights.block import KINDS
 from otel_usage.insights.reader import kind_of, spans_on
+
+KINDS = {str: "stringValue", int: "intValue", float: "doubleValue", bool: "boolValue"}
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 
 
 def rows_on(line: bytes, app: App, columns: Mapping[str, Attribute], damaged: Callable[[str], None]) -> Iterator[Row]:
-    """Yield the rows of a line, however it is: id, app, name, time in microseconds, then the attributes.
+    """Yield the rows of a line, however it is: id, name, time in microseconds, app, then the attributes.
 
     A flat object with a `log_time` is a line of a local file, whose app is `app`. Raises nothing.
     """
@@ -40,7 +41,7 @@ def _collected(found: Found, columns: Mapping[str, Attribute]) -> Row:
         for one in columns.values()
     )
     app = kind_of(found.resource.get(SERVICE_NAME), KINDS[str])
-    return found.trace_id + found.span_id, app, found.name, found.time // 1000, *values
+    return found.trace_id + found.span_id, found.name, found.time // 1000, app, *values
 
 
 def _flat(text: str) -> dict[str, Any] | None:
@@ -65,4 +66,4 @@ def _local(facts: Mapping[str, Any], app: App, columns: Mapping[str, Attribute])
     time = facts["log_time"]
     time = time if type(time) is int and 0 <= time < 2**63 else 0
     ids = json.dumps([facts.get("uuid"), facts["log_time"]]).encode().hex()
-    yield ids, app.name, REPORT, time // 1000, *(found.get(one.name) for one in columns.values())
+    yield ids, REPORT, time // 1000, app.name, *(found.get(one.name) for one in columns.values())
