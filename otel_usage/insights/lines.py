@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import gzip
 import os
+import stat
 import zlib
 from glob import glob
-from typing import IO, TYPE_CHECKING
+from typing import IO, TYPE_CHECKING, NamedTuple
 
 from otel_usage.insights.zstd import GZIP, ZSTD, frames, is_framed, stream
 
@@ -35,8 +36,50 @@ def glob_escaped(path: str) -> str:
     return "".join(f"[{c}]" if c in "*?[" else c for c in path)
 
 
-def blocks(
+class Extent(NamedTuple):
+    """A part of a file that is as it was written: whole lines, for another process to read."""
+
+    path: str
+    at: int
+    length: int
+
+    def content(self) -> bytes:
+        """Return the lines. Raises OSError for a file that can't be read."""
+        with open(self.path, "rb") as file:
+            file.seek(self.at)
+            return file.read(self.length)
+
+
+def parts(
     path: str, size: int, damaged: Callable[[str], None], progress: Callable[[int], None] | None = None
+) -> Iterator[bytes | Extent]:
+    """Yield the content of a file as `blocks` does, but as extents where it is neither compressed nor has long lines.
+
+    It takes and raises what `blocks` does.
+    """
+    at = 0
+    with open(path, "rb") as file:
+        status = os.fstat(file.fileno())
+        if stat.S_ISREG(status.st_mode) and not _is_compressed(file.read(8)):
+            while at < status.st_size:
+                file.seek(min(at + size, status.st_size))
+                if len(file.readline(LONGEST)) == LONGEST:
+                    break
+                yield Extent(path, at, file.tell() - at)
+                at = file.tell()
+                if progress is not None:
+                    progress(at)
+            else:
+                return
+    yield from blocks(path, size, damaged, progress, at)
+
+
+def _is_compressed(head: bytes) -> bool:
+    return is_framed(head) or head.startswith((ZSTD, GZIP))
+
+
+def blocks(
+    path: str, size: int, damaged: Callable[[str], None], progress: Callable[[int], None] | None = None, start: int = 0
 ) -> Iterator[bytes]:
     """Yield the content of a file in blocks of whole lines, each of about `size` bytes.
 
@@ -45,6 +88,7 @@ def blocks(
         size: A block holds so many bytes, and more only where one line is longer.
         damaged: Called with a few words where the file is torn, or a line is longer than 64 MiB: it is left out.
         progress: Called with the number of bytes of the file that have been read so far.
+        start: Where to begin, in a file that is not compressed.
 
     Raises:
         OSError: The file can't be opened or read.
@@ -53,7 +97,7 @@ def blocks(
     held: list[bytes] = []
     length, dropping = 0, False
     with open(path, "rb") as file:
-        for piece in _pieces(file, damaged):
+        for piece in _pieces(file, start, damaged):
             end = piece.rfind(b"\n") + 1
             if progress is not None:
                 progress(file.tell())
@@ -80,10 +124,10 @@ def _whole(held: list[bytes]) -> Iterator[bytes]:
         yield text[:end]
 
 
-def _pieces(file: IO[bytes], damaged: Callable[[str], None]) -> Iterator[bytes]:
+def _pieces(file: IO[bytes], start: int, damaged: Callable[[str], None]) -> Iterator[bytes]:
     """Yield the content of a file, decompressed, in pieces of bounded size."""
     head = file.read(8)
-    file.seek(0)
+    file.seek(start)
     if is_framed(head):
         for frame in frames(file, LONGEST, damaged):
             yield frame + b"\n"

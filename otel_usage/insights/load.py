@@ -15,7 +15,7 @@ from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 from otel_usage.facts.builtin import HEARTBEAT, REPORT
-from otel_usage.insights.lines import blocks, expanded
+from otel_usage.insights.lines import Extent, expanded, parts
 from otel_usage.insights.rows import rows_on
 from otel_usage.insights.worker import number, taken_apart
 
@@ -91,12 +91,12 @@ class Reports:
         processes = self._processes or (number() if much else 1)
         origins: list[str] = []  # of each block that is not yet inserted, its file
 
-        def every() -> Iterator[bytes]:
+        def every() -> Iterator[bytes | Extent]:
             for path in files:
                 done = None if progress is None else partial(progress, path)
-                for block in blocks(path, BLOCK, partial(self._damaged, path), done):
+                for part in parts(path, BLOCK, partial(self._damaged, path), done):
                     origins.append(path)
-                    yield block
+                    yield part
 
         for rows, odd in taken_apart(every(), list(self.columns.values()), processes):
             path = origins.pop(0)

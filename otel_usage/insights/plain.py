@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 import re
+from itertools import compress, count, repeat
 from typing import TYPE_CHECKING
 
 from otel_usage.facts.builtin import HEARTBEAT, REPORT, SCOPE, SERVICE_NAME
@@ -17,10 +18,11 @@ from otel_usage.facts.fact import Attribute
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    # An attribute that is wanted: its slots in a row, as one of a resource and of a span, and its value; else ().
-    Known = tuple[int, int, bytes] | tuple[()]
+    # An attribute: its slots in a row, as one of a resource and of a span, its value, and what it does; () for one that
+    # is not wanted and does nothing.
+    Known = tuple[int, int, bytes, int] | tuple[()]
 
-HEAD, NEXT, TAIL = b'{"resourceSpans":[{"resource":{"attributes":[', b']}]},{"resource":{"attributes":[', b"]}]}]}"
+HEAD, TAIL = b'{"resourceSpans":[{"resource":{"attributes":[', b"]}]}]}"
 KEY = b'{"key":"'
 TEXT = rb"[ !#-\[\]-~]*"  # ASCII that is printed, without quotes and backslashes
 ONE = (
@@ -29,7 +31,7 @@ ONE = (
     rb'doubleValue":(?P<double>-?[0-9]+(?:\.[0-9]+)?(?:e[-+]?[0-9]+)?))\}\}'
 )
 INNER = re.compile(ONE + rb",")
-LAST = re.compile(ONE + rb'\],"status":\{\}\}')
+LAST = re.compile(ONE + rb'\],"status":\{\}\}(?P<rest>\]\}\]\}\]\}|\]\}\]\},\{"resource":\{"attributes":\[)')
 SPAN = re.compile(
     rb']\}(?:,"schemaUrl":"' + TEXT + rb'")?,"scopeSpans":\[\{'
     rb'"scope":\{"name":"' + SCOPE.encode() + rb'"(?:,"version":"' + TEXT + rb'")?\},'
@@ -44,6 +46,8 @@ MOST = 200_000  # pieces that are remembered: whoever invents values makes no me
 
 
 NOT_WANTED: Known = ()
+UNKNOWN: Known = (0, 0, b"", -1)
+INSIDE, BEGINS, GOES_ON, ENDS = range(4)  # a span begins behind it, or it ends one, and another follows, or none
 
 
 class Plain:
@@ -61,84 +65,80 @@ class Plain:
         self._groups: Mapping[bytes, str] = {one.name.encode(): GROUPS[one.type] for one in wanted}
         self._empty = [b""] * (3 + len(wanted))
         self._known: dict[bytes, Known] = {}
-        self._last: dict[bytes, Known] = {}
 
     def rows(self, block: bytes) -> tuple[list[bytes], list[bytes]]:
         """Return the rows of a block's plain lines, and the lines that are not plain."""
         rows: list[bytes] = []
         odd = []
         for line in block.split(b"\n"):
-            if line.startswith(HEAD) and line.endswith(TAIL):
-                made = [self._row(part) for part in line[len(HEAD) : -len(TAIL)].split(NEXT)]
-                if None not in made:
-                    rows += filter(None, made)  # a span of another name makes an empty one
-                    continue
+            before = len(rows)
+            head, *pieces = line.split(KEY)
+            if head == HEAD and self._add(rows, pieces):
+                continue
+            del rows[before:]
             if line and not line.isspace():
                 odd.append(line)
         return rows, odd
 
-    def _row(self, part: bytes) -> bytes | None:
-        """Return the row of a resource with its one span, None where it is not plain."""
-        first, *pieces = part.split(KEY)
-        if first or not pieces:
-            return None
-        end = pieces.pop()
-        last = self._last.get(end)
-        if last is None and (last := self._learnt(end, LAST, self._last)) is None:
-            return None
-        row = self._empty.copy()
-        if not self._fill(row, pieces):
-            return None
-        if last and (slot := last[1]) and not row[slot]:
-            row[slot] = last[2]
-        return b"\t".join(row) if row[1] in NAMES else b""
+    def _add(self, rows: list[bytes], pieces: list[bytes]) -> bool:
+        """Add the rows of a line, one a resource with its one span; False where a piece is not plain or misplaced.
 
-    def _fill(self, row: list[bytes], pieces: list[bytes]) -> bool:
-        """Put what is wanted into a row: the first of several of one name. False where the pieces are not plain."""
-        of_span, known_as = False, self._known.get
-        for piece in pieces:
-            known, begins = known_as(piece), False
-            if known is NOT_WANTED:
-                continue
-            if known is None:
-                known, begins = self._unknown(piece, row)
-                if known is None or (begins and of_span):
+        Most pieces are known and not wanted; Python takes no step for these.
+        """
+        found = [*map(self._known.get, pieces, repeat(UNKNOWN))]
+        row, of_span, does, place = self._empty.copy(), False, INSIDE, -1
+        for place in compress(count(), found):
+            known = found[place] if found[place] is not UNKNOWN else self._unknown(pieces[place], row)
+            if not known:
+                if known is None:
                     return False
-            if known:
-                slot = known[1] if of_span else known[0]
-                if slot and not row[slot]:
-                    row[slot] = known[2]
-            of_span = of_span or begins
-        return of_span
+                continue
+            slot, does = known[1] if of_span else known[0], known[3]
+            if slot and not row[slot]:  # the first of several of one name counts
+                row[slot] = known[2]
+            if does != INSIDE:
+                if of_span == (does == BEGINS):
+                    return False
+                of_span = not of_span
+                if not of_span:
+                    if row[1] in NAMES:
+                        rows.append(b"\t".join(row))
+                    row = self._empty.copy()
+                    if does == ENDS:
+                        break
+        return does == ENDS and place == len(pieces) - 1
 
-    def _unknown(self, piece: bytes, row: list[bytes]) -> tuple[Known | None, bool]:
-        """Return what a piece is that is not remembered, and whether it ends the resource and begins the span."""
+    def _unknown(self, piece: bytes, row: list[bytes]) -> Known | None:
+        """Return what a piece is that is not remembered, None where it is not plain."""
         before, _, after = piece.partition(b"}}")
         if after == b",":
-            return self._learnt(piece, INNER, self._known), False
+            return self._learnt(piece, INNER)
         span = SPAN.fullmatch(after)
         if span is None:
-            return None, False
+            return self._learnt(piece, LAST)
         trace, ids, row[1], row[2] = span.groups()
         row[0] = trace + ids
         before += b"}},"
         known = self._known.get(before)
-        return self._learnt(before, INNER, self._known) if known is None else known, True
+        known = self._learnt(before, INNER) if known is None else known
+        return known if known is None else (*known[:3], BEGINS) if known else (0, 0, b"", BEGINS)
 
-    def _learnt(self, piece: bytes, form: re.Pattern[bytes], known: dict[bytes, Known]) -> Known | None:
+    def _learnt(self, piece: bytes, form: re.Pattern[bytes]) -> Known | None:
         """Return what a piece is, and remember it; None where it is not plain."""
         match = form.fullmatch(piece)
         if match is None:
             return None
-        name, found = match["name"], NOT_WANTED
+        name, does = match["name"], INSIDE if form is INNER else ENDS if match["rest"] == TAIL else GOES_ON
+        found: Known = NOT_WANTED if does == INSIDE else (0, 0, b"", does)
         group = self._groups.get(name)
         if group is not None:
             value = match[group]
             if value is None or (group == "double" and not math.isfinite(float(value))):
                 return None
-            found = self._slots["resource"].get(name, 0), self._slots["span"].get(name, 0), b'"' + value + b'"'
+            of_resource, of_span = (self._slots[place].get(name, 0) for place in ("resource", "span"))
+            found = of_resource, of_span, b'"' + value + b'"', does
         if name != RUN:
-            if len(known) >= MOST:
-                known.clear()
-            known[piece] = found
+            if len(self._known) >= MOST:
+                self._known.clear()
+            self._known[piece] = found
         return found

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gc
+import json
 import os
 import signal
 import subprocess
@@ -10,6 +12,7 @@ from collections import deque
 from typing import IO, TYPE_CHECKING
 
 from otel_usage.facts.fact import Attribute
+from otel_usage.insights.lines import Extent
 from otel_usage.insights.plain import Plain
 
 if TYPE_CHECKING:
@@ -17,6 +20,7 @@ if TYPE_CHECKING:
 
 MOST = 4
 SIZE = 8
+CONTENT, EXTENT = b"c", b"e"
 TYPES = {type_.__name__: type_ for type_ in (str, int, float, bool)}
 PROGRAM = "import sys; sys.path[:] = {path!r}; from otel_usage.insights.worker import main; main({columns!r})"
 
@@ -29,26 +33,31 @@ def number() -> int:
 
 
 def taken_apart(
-    blocks: Iterable[bytes], columns: Sequence[Attribute], processes: int
+    parts: Iterable[bytes | Extent], columns: Sequence[Attribute], processes: int
 ) -> Iterator[tuple[bytes, list[bytes]]]:
-    """Yield of each block, in their order, the rows of its plain lines and its other lines.
+    """Yield of each part of files, in their order, the rows of its plain lines and its other lines.
 
     processes: how many to start; 1 for none.
     """
     if processes == 1 or not sys.executable:
         plain = Plain(columns)
-        for block in blocks:
-            rows, odd = plain.rows(block)
+        for part in parts:
+            rows, odd = plain.rows(part if isinstance(part, bytes) else part.content())
             yield b"\n".join(rows), odd
         return
     workers = [_started(columns) for _ in range(processes)]
     try:
         busy: deque[subprocess.Popen[bytes]] = deque()
-        for place, block in enumerate(blocks):
+        for place, part in enumerate(parts):
             if len(busy) == processes:
                 yield _answer(busy.popleft())
             worker = workers[place % processes]
-            _send(worker.stdin, block)
+            if isinstance(part, bytes):
+                _send(worker.stdin, CONTENT)
+                _send(worker.stdin, part)
+            else:
+                _send(worker.stdin, EXTENT)
+                _send(worker.stdin, json.dumps(part).encode())
             busy.append(worker)
         while busy:
             yield _answer(busy.popleft())
@@ -59,11 +68,12 @@ def taken_apart(
 
 
 def main(columns: list[tuple[str, str, str]]) -> None:
-    """Answer each block of the standard input with its rows and its other lines, until there are no more."""
+    """Answer each part that is told on the standard input with its rows and its other lines, until there are no more."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # who starts it ends it
+    gc.disable()  # millions of short-lived lists, and no cycle among them
     plain = Plain([Attribute(name, TYPES[type_], place=place) for name, type_, place in columns])
-    while (block := _received(sys.stdin.buffer)) is not None:
-        rows, odd = plain.rows(block)
+    while (kind := _received(sys.stdin.buffer)) is not None and (told := _received(sys.stdin.buffer)) is not None:
+        rows, odd = plain.rows(Extent(*json.loads(told)).content() if kind == EXTENT else told)
         _send(sys.stdout.buffer, b"\n".join(rows))
         _send(sys.stdout.buffer, b"\n".join(odd))
 
@@ -71,7 +81,8 @@ def main(columns: list[tuple[str, str, str]]) -> None:
 def _started(columns: Sequence[Attribute]) -> subprocess.Popen[bytes]:
     told = [(one.name, one.type.__name__, one.place) for one in columns]
     program = PROGRAM.format(path=sys.path, columns=told)
-    return subprocess.Popen([sys.executable, "-I", "-c", program], stdin=subprocess.PIPE, stdout=subprocess.PIPE)  # noqa: S603 -- our own program
+    command = [sys.executable, "-I", "-c", program]
+    return subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)  # noqa: S603 -- our own program
 
 
 def _answer(worker: subprocess.Popen[bytes]) -> tuple[bytes, list[bytes]]:
