@@ -68,7 +68,7 @@ def chart(app: App, answer: Answer, number_: int) -> Chart:
     question = answer.question
     facts = [askable(app.facts_by_key.values())[key] for key in question.by]
     total = sum(row[question.measure] or 0 for row in answer.rows)  # type: ignore[misc]  # a number
-    kind = question.draw if answer.rows else "nothing"
+    kind = question.draw if total else "nothing"
     blank = Chart(f"q{number_}", question.title, "; ".join(fact.why for fact in facts), kind, WORDS[question.measure],
                   ", ".join(fact.title for fact in facts), number(total), [], [], [], [], [])  # fmt: skip
     draw = {"bars": _bars, "grid": _grid, "lines": _lines, "nothing": lambda *_: blank}[kind]

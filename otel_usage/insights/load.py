@@ -11,7 +11,6 @@ import os
 import shutil
 import tempfile
 from functools import partial
-from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 from otel_usage.facts.builtin import HEARTBEAT, REPORT
@@ -31,7 +30,7 @@ if TYPE_CHECKING:
 
 BLOCK, MUCH, EXAMPLES = 2**23, 2**26, 5
 MEMORY = "256MB"
-LARGEST = 2**28  # of a row: what is on one line
+LEAST = 2**20
 SQL_TYPES = {str: "VARCHAR", int: "BIGINT", float: "DOUBLE", bool: "BOOLEAN"}
 OWN = {"id": "VARCHAR", "name": "VARCHAR", "time": "BIGINT", "app": "VARCHAR"}
 MISSING = "otel-usage stats needs the package duckdb: pip install 'otel-usage[insights]'"
@@ -127,10 +126,17 @@ class Reports:
             for line in lines
             for row in rows_on(line, self.app, self.columns, partial(self._damaged, path))
         )
-        first = next(rows, None)
-        if first is not None:
-            place = self._written("rows.jsonl", chain([first], rows))
-            form = f"format = 'newline_delimited', maximum_object_size = {LARGEST}"
+        longest = 0
+
+        def measured() -> Iterator[bytes]:
+            nonlocal longest
+            for row in rows:
+                longest = max(longest, len(row))
+                yield row
+
+        place = self._written("rows.jsonl", measured())
+        if longest:  # DuckDB takes memory for two objects of the largest size at once
+            form = f"format = 'newline_delimited', maximum_object_size = {max(longest, LEAST)}"
             self._insert(f"read_json({place}, {form}, columns = {self._shape()})", "time")
 
     def _insert(self, table: str, time: str) -> None:

@@ -35,19 +35,25 @@ def shown(app: App, key: str, value: Scalar | None) -> str:
     fact = askable(app.facts_by_key.values()).get(key)
     if fact is not None and fact.unit == "By" and isinstance(value, int) and abs(value) >= GIB:
         return f"{value / GIB:.4g} GiB"
-    text = "".join(c if c.isprintable() else c.encode("unicode_escape", "replace").decode("ascii") for c in word(value))
+    text = escaped(word(value))
     return text if len(text) <= LONGEST else text[: LONGEST - 1] + "…"
 
 
-def folded(answer: Answer, most: int) -> list[dict[str, Any]]:
-    """Return the rows with the most of what is measured, and the rest in one; a question over time keeps all.
+def escaped(text: str) -> str:
+    """Return a text with the characters that are not printed escaped: they can steer a terminal, or turn a line."""
+    return "".join(c if c.isprintable() else c.encode("unicode_escape", "replace").decode("ascii") for c in text)
 
-    `other` and `(none)` stand last, and numbers in their order.
+
+def folded(answer: Answer, most: int) -> list[dict[str, Any]]:
+    """Return the rows with the most of what is measured, and the rest in one; those with nothing of it are left out.
+
+    A question over time keeps all. `other` and `(none)` stand last, and numbers in their order.
     """
     question = answer.question
     if question.over is not None:
         return list(answer.rows)
-    rows, rest = answer.rows[:most], answer.rows[most:]
+    counted = [row for row in answer.rows if row[question.measure]]
+    rows, rest = counted[:most], counted[most:]
     first = question.by[0]
     if len(question.by) == 1 and all(type(row[first]) in (int, float) or row[first] == NONE for row in rows):
         rows = sorted(rows, key=lambda row: (row[first] == NONE, row[first] if row[first] != NONE else 0))

@@ -172,6 +172,15 @@ def statement(question: Question, words: Words, where: str, *, timed: bool = Tru
     )
 
 
+def for_grafana(question: Question, words: Words) -> str:
+    """Return the statement of a question as Grafana's ClickHouse source writes it out: of the time that is shown.
+
+    Nothing else is chosen there: of all sources, and of the words' own app alone.
+    """
+    where = f"$__timeFilter(time) AND app = {words.dialect.literal(words.app.name)}"
+    return statement(question, words, where, timed=all(map(words.on_heartbeats, question.by)))
+
+
 def overview(words: Words, within: str, asked: str) -> str:
     """Return the statement for how many reports there are, by app and source, and from when to when.
 

@@ -5,10 +5,13 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING, Any
 
+from otel_usage.insights.chart import chart
 from otel_usage.insights.shown import WORDS, folded, left_out, number, shown
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+    from rich.table import Table
 
     from otel_usage.facts.app import App
     from otel_usage.insights.answer import Answer, Data
@@ -53,6 +56,10 @@ def show(app: App, data: Data, answers: Sequence[Answer]) -> None:
         console.print(line)
     for answer in answers:
         question = answer.question
+        if question.draw == "lines" and answer.rows:
+            console.print()
+            console.print(_over_time(app, answer))
+            continue
         total = sum(row[question.measure] or 0 for row in answer.rows)  # type: ignore[misc]  # a number
         rows = folded(answer, MOST)
         names = [*filter(None, [question.over]), *question.by]
@@ -71,3 +78,18 @@ def show(app: App, data: Data, answers: Sequence[Answer]) -> None:
             table.add_row(*(shown(app, name, row[name]) for name in names), *counts, drawn + share)
         console.print()
         console.print(table if rows else f"{question.title}: no reports")
+
+
+def _over_time(app: App, answer: Answer) -> Table:
+    """Return the table of a question over time: a row a period, a column for each of the most frequent values."""
+    from rich.table import Table  # noqa: PLC0415 -- 50 ms, for people only
+
+    drawn = chart(app, answer, 0)
+    title = f"{drawn.title} ({drawn.measure})"
+    table = Table(title=title, title_justify="left", box=None, padding=(0, 2, 0, 0), show_edge=False)
+    table.add_column(str(answer.question.over))
+    for curve in drawn.curves:
+        table.add_column(curve.label, justify="right")
+    for place, period in enumerate(drawn.columns):
+        table.add_row(period, *(curve.cells[place].text for curve in drawn.curves))
+    return table

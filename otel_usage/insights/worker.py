@@ -68,7 +68,7 @@ def taken_apart(
 
 
 def main(columns: list[tuple[str, str, str]]) -> None:
-    """Answer each part that is told on the standard input with its rows and its other lines, until there are no more."""
+    """Answer each part that the standard input tells with its rows and its other lines, until the end."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # who starts it ends it
     gc.disable()  # millions of short-lived lists, and no cycle among them
     plain = Plain([Attribute(name, TYPES[type_], place=place) for name, type_, place in columns])
@@ -82,7 +82,7 @@ def _started(columns: Sequence[Attribute]) -> subprocess.Popen[bytes]:
     told = [(one.name, one.type.__name__, one.place) for one in columns]
     program = PROGRAM.format(path=sys.path, columns=told)
     command = [sys.executable, "-I", "-c", program]
-    return subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)  # noqa: S603 -- our own program
+    return subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)  # noqa: S603 -- our own
 
 
 def _answer(worker: subprocess.Popen[bytes]) -> tuple[bytes, list[bytes]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import json
 
 import pytest
@@ -20,9 +21,7 @@ COLUMNS = needed(APP, KEYS, Words(APP, DUCKDB))
 
 def made(number, seed=1):
     """Return made-up lines, as a collector writes them."""
-    import datetime
-
-    return [line.encode() for line in Population(APP, number, seed, datetime.date(2026, 11, 22)).lines()]
+    return [line.encode() for line in Population(APP, number, seed, dt.date(2026, 11, 22)).lines()]
 
 
 LINES = made(40)
@@ -37,7 +36,7 @@ PIECES = [
     b'{"key":"vllm.config.gpu_memory_utilization","value":{"doubleValue":1e999}},', b'{"key":"vllm.config.enable_lora","value":{"boolValue":"true"}},',
     b'{"key":"service.name","value":{"stringValue":"other"}},', b'{"key":"otel_usage.gpu.model","value":{"stringValue":"\t"}},',
     b'{"resourceSpans":[{"resource":{"attributes":[', b']}]},{"resource":{"attributes":[', b"]}]}]}", b'],"status":{}}', b'{"key":"', b'"}},', b"}", b'"', b"\\", b"\xff",
-    b"\n", b"\r", b" ", b",", b"null", b"[" * 3000, b'"startTimeUnixNano":"9999999999999999999"', b'"traceId":"x"', b'{}', b"123", b"\x00",
+    b"\n", b"\r", b" ", b",", b"null", b"[" * 3000, b'"startTimeUnixNano":"9999999999999999999"', b'"traceId":"x"', b"{}", b"123", b"\x00",
 ]  # fmt: skip
 
 
