@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     # is not wanted and does nothing.
     Known = tuple[int, int, bytes, int] | tuple[()]
 
-HEAD, TAIL = b'{"resourceSpans":[{"resource":{"attributes":[', b"]}]}]}"
+HEAD, TAIL = b'{"resourceSpans":[{"resource":{"attributes":[', b"]}"
 KEY = b'{"key":"'
 TEXT = rb"[ !#-\[\]-~]*"  # ASCII that is printed, without quotes and backslashes
 ONE = (
@@ -31,9 +31,12 @@ ONE = (
     rb'doubleValue":(?P<double>-?[0-9]+(?:\.[0-9]+)?(?:e[-+]?[0-9]+)?))\}\}'
 )
 INNER = re.compile(ONE + rb",")
-LAST = re.compile(ONE + rb'\],"status":\{\}\}(?P<rest>\]\}\]\}\]\}|\]\}\]\},\{"resource":\{"attributes":\[)')
+SCHEMA = rb'(?:,"schemaUrl":"' + TEXT + rb'")?'
+LAST = re.compile(
+    ONE + rb'\],"status":\{\}\}\]' + SCHEMA + rb"\}\]" + SCHEMA + rb'\}(?P<rest>\]\}|,\{"resource":\{"attributes":\[)'
+)
 SPAN = re.compile(
-    rb']\}(?:,"schemaUrl":"' + TEXT + rb'")?,"scopeSpans":\[\{'
+    rb']\},"scopeSpans":\[\{'
     rb'"scope":\{"name":"' + SCOPE.encode() + rb'"(?:,"version":"' + TEXT + rb'")?\},'
     rb'"spans":\[\{"traceId":"([0-9a-f]{32})","spanId":"([0-9a-f]{16})"(?:,"parentSpanId":"")?(?:,"flags":[0-9]{1,9})?,'
     rb'"name":"(' + TEXT + rb')"(?:,"kind":[0-9])?,"startTimeUnixNano":"([0-9]{1,18}|[1-8][0-9]{18})"'
