@@ -36,7 +36,7 @@ PIECES = [
     b'{"key":"vllm.config.gpu_memory_utilization","value":{"doubleValue":1e999}},', b'{"key":"vllm.config.enable_lora","value":{"boolValue":"true"}},',
     b'{"key":"service.name","value":{"stringValue":"other"}},', b'{"key":"otel_usage.gpu.model","value":{"stringValue":"\t"}},',
     b'{"resourceSpans":[{"resource":{"attributes":[', b']}]},{"resource":{"attributes":[', b"]}]}]}", b'],"status":{}}', b'{"key":"', b'"}},', b"}", b'"', b"\\", b"\xff",
-    b"\n", b"\r", b" ", b",", b"null", b"[" * 3000, b'"startTimeUnixNano":"9999999999999999999"', b'"traceId":"x"', b"{}", b"123", b"\x00",
+    b"\n", b"\r", b" ", b",", b"null", b"[" * 3000, b'"startTimeUnixNano":"9999999999999999999"', b'"traceId":"x"', b"{}", b',"schemaUrl":"x"', b"123", b"\x00",
 ]  # fmt: skip
 
 
@@ -110,6 +110,14 @@ def test_resources_on_one_line_are_all_read():
     quick, careful, odd = both(b'{"resourceSpans":[' + b",".join(inner) + b"]}")
 
     assert (comparable(quick), len(quick), odd) == (comparable(careful), 5, [])
+
+
+@pytest.mark.parametrize("tail", ['}],"schemaUrl":"https://a.b/1.44.0"}]}', '}],"schemaUrl":""}]}', ',"schemaUrl":"x"}],"schemaUrl":"y"}]}'])
+def test_schemas_are_plain(tail):
+    """A collector that keeps the schema of a resource writes it behind its spans."""
+    quick, careful, odd = both(b"\n".join(line.removesuffix(b"}]}]}") + tail.encode() for line in LINES))
+
+    assert (comparable(quick), len(quick), odd) == (comparable(careful), len(LINES), [])
 
 
 def test_pieces_that_others_invent_do_not_make_it_grow(monkeypatch):
