@@ -61,6 +61,10 @@ demo: $(TOOLS)/otelcol-usage $(TOOLS)/jaeger $(VENV)/insights  # collector and J
 bench: $(VENV)/test  # figures, as ratios within one run
 	$(BIN)/python tests/bench/run.py
 
+.PHONY: bench-insights
+bench-insights: $(VENV)/test  # how fast a million collected spans are counted, and in what memory; 3 GB of disk
+	$(BIN)/python tests/bench/insights.py
+
 .PHONY: bench-gateway
 bench-gateway: $(VENV)/test $(TOOLS)/otelcol-usage  # how much a gateway takes, with fsync and without
 	PYTHONPATH=tests/support $(BIN)/python tests/bench/gateway.py
