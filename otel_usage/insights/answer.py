@@ -6,7 +6,7 @@ from datetime import date, timedelta
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from otel_usage.facts.question import Question
-from otel_usage.insights.statement import NONE, Words, column, overview, statement
+from otel_usage.insights.statement import NONE, NOT_ASKED, Words, asks, column, overview, statement, versions
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -87,6 +87,9 @@ class Data(NamedTuple):
 def answers(ask: Ask, words: Words, questions: Iterable[Question], wanted: Wanted) -> list[Answer]:
     """Answer questions about the reports that are asked for."""
     where = wanted.condition(words)
+    dated = {key: fact for key, fact in words.facts.items() if fact.since or fact.deprecated}
+    known = [version for (version,) in ask(versions(words))] if dated else []
+    words.not_asked = {key: [one for one in known if not asks(fact, one)] for key, fact in dated.items()}
     return [Answer(question, _rows(ask, words, question, where, wanted)) for question in questions]
 
 
@@ -104,7 +107,9 @@ def _rows(ask: Ask, words: Words, question: Question, where: str, wanted: Wanted
 
 
 def _value(value: Any, type_: type[Scalar]) -> Scalar:  # noqa: ANN401 -- what an engine gives back
-    return NONE if value is None else type_(value)
+    if value in (None, NONE, NOT_ASKED):
+        return value or NONE
+    return value in (True, "true") if type_ is bool else type_(value)
 
 
 def describe(ask: Ask, words: Words, wanted: Wanted) -> Data:

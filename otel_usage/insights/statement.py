@@ -6,6 +6,7 @@ the words of the file, such as AWS, which are made of the attributes as the fact
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, NamedTuple
 
 from otel_usage.facts.builtin import RUNTIME_NAME, RUNTIMES
@@ -26,13 +27,15 @@ class Dialect(NamedTuple):
     """How one engine says it.
 
     place: what stands before the views' names. escaped: the characters that a literal escapes, each by what.
-    period: a template for a time by a format, in UTC. moment: a template for the begin of a day, in UTC.
+    period: a template for a time by a format, in UTC. moment: a template for the begin of a day, in UTC. text: a
+    template for a value as text.
     """
 
     place: str
     escaped: dict[str, str]
     period: str
     moment: str
+    text: str
 
     def literal(self, text: str) -> str:
         """Return a text as a literal."""
@@ -40,12 +43,13 @@ class Dialect(NamedTuple):
 
 
 FORMATS = {"day": "%Y-%m-%d", "week": "%G-W%V", "month": "%Y-%m"}
-DUCKDB = Dialect("", {"'": "''"}, "strftime({time}, '{form}')", "TIMESTAMP '{day}'")
+DUCKDB = Dialect("", {"'": "''"}, "strftime({time}, '{form}')", "TIMESTAMP '{day}'", "CAST({} AS VARCHAR)")
 CLICKHOUSE = Dialect(
     "otel_usage.",
     {"'": "\\'", "\\": "\\\\"},
     "formatDateTime({time}, '{form}', 'UTC')",
     "toDateTime('{day} 00:00:00', 'UTC')",
+    "toString({})",
 )
 
 
@@ -54,6 +58,8 @@ class Words:
 
     def __init__(self, app: App, dialect: Dialect) -> None:
         self.app, self.dialect = app, dialect
+        #: Versions of the app that do not report a fact at all, by its key.
+        self.not_asked: dict[str, list[str]] = {}
         self.facts = askable(app.facts_by_key.values())
         self._of_variable = {
             part.key: (attribute,)
@@ -85,8 +91,12 @@ class Words:
         return value
 
     def shown(self, key: str) -> str:
-        """Return the same, where a string that there is none of is `(none)`."""
+        """Return the same, where a string that there is none of is `(none)`, or `(not asked)` of some versions."""
         value = self.expression(key)
+        if versions := self.not_asked.get(key):
+            version = column(self.app.attributes_of[self.app.version_key][0].name)
+            asked = f"CASE WHEN {version} IN ({', '.join(map(self.dialect.literal, versions))}) THEN '{NOT_ASKED}' END"
+            return f"coalesce({self.dialect.text.format(value)}, {asked}, '{NONE}')"
         return f"ifNull({value}, '{NONE}')" if self.type(key) is str else value
 
     def equal(self, key: str, text: str) -> str:
@@ -137,6 +147,22 @@ class Words:
         )
         empty = " AND ".join(f"{name} IS NULL" for name in columns)
         return f"CASE WHEN {empty} THEN NULL ELSE concat({', '.join(texts)}) END"
+
+
+def asks(fact: Fact, version: str) -> bool:
+    """Tell whether a version of the app reports a fact, by its `since` and `deprecated`; one that is no version does."""
+    numbers, since, deprecated = (
+        [int(part) for part in re.match(r"[0-9.]*", text or "")[0].split(".") if part]  # type: ignore[index]
+        for text in (version, fact.since, fact.deprecated)
+    )
+    return not numbers or (since <= numbers and (not deprecated or numbers < deprecated))
+
+
+def versions(words: Words) -> str:
+    """Return the statement for the versions of the app that there are."""
+    version = column(words.app.attributes_of[words.app.version_key][0].name)
+    app = words.dialect.literal(words.app.name)
+    return f"SELECT DISTINCT {version} FROM {words.dialect.place}reports WHERE app = {app} AND {version} IS NOT NULL"
 
 
 def column(name: str) -> str:
@@ -207,7 +233,7 @@ def _list(*parts: str) -> str:
 def needed(app: App, keys: Iterable[str], words: Words) -> dict[str, Attribute]:
     """Return the attributes that the statements about some facts need, by their columns."""
     found = {}
-    for key in dict.fromkeys(("uuid", "source", "gpu_count", "uptime", *keys)):
+    for key in dict.fromkeys(("uuid", "source", "gpu_count", "uptime", app.version_key, *keys)):
         for attribute in words.attributes(key) if key in words.facts else app.attributes_of[key]:
             found[column(attribute.name)] = attribute
     return found
