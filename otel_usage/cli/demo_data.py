@@ -28,7 +28,7 @@ def demo_data(context: Context, *, reports: int, seed: int, until: date | None, 
       otel-usage demo-data --reports 10000 --out ./demo
       otel-usage stats ./demo --source synthetic --html usage.html
     """
-    from otel_usage.insights.synthetic import Population  # noqa: PLC0415 -- needed by this command alone
+    from otel_usage.insights.synthetic import Population
 
     last = until or datetime.now(timezone.utc).date()
     os.makedirs(directory, exist_ok=True)

@@ -63,7 +63,7 @@ def show(context: Context, count: int, *, html: str | None, json_: bool) -> None
 
 def _write_page(app: App, path: str, html: str) -> None:
     """Write the page of all that is recorded, whatever its age."""
-    from otel_usage.insights.page import show_page  # noqa: PLC0415 -- needed by this option alone
+    from otel_usage.insights.page import show_page
 
     try:
         text = show_page(app, path, _entries(path))

@@ -68,7 +68,7 @@ def stats(  # noqa: PLR0913 -- the options of the command
       otel-usage stats ./data --by gpu_type,quantization --where provider=AWS --over week
       otel-usage stats ./data --html usage.html
     """
-    from otel_usage.insights.answer import SOURCES, Wanted  # noqa: PLC0415 -- needed by this command alone
+    from otel_usage.insights.answer import SOURCES, Wanted
 
     if bool(files) == (url is not None):
         raise click.UsageError("name the files of a collector, or a ClickHouse by --from")
@@ -103,7 +103,7 @@ def _questions(app: App, by: str | None, over: str | None) -> list[Question]:
 
 def _pair(app: App, text: str) -> tuple[str, str]:
     """Read KEY=VALUE; the value may stand in quotes, as in SQL."""
-    from otel_usage.insights.statement import DUCKDB, Words  # noqa: PLC0415 -- needed by this command alone
+    from otel_usage.insights.statement import DUCKDB, Words
 
     key, equals, value = text.partition("=")
     if not equals:
@@ -122,7 +122,7 @@ def _pair(app: App, text: str) -> tuple[str, str]:
 
 
 def _known(app: App, key: str, option: str) -> None:
-    import difflib  # noqa: PLC0415 -- for a mistake alone
+    import difflib
 
     keys = askable(app.facts_by_key.values())
     if key not in keys:
@@ -144,11 +144,11 @@ def _counted(
     app: App, questions: list[Question], wanted: Wanted, files: tuple[str, ...], url: str | None
 ) -> tuple[Data, list[Answer], tuple[int, list[tuple[str, str]]]]:
     """Return what the data is, the answers, and how much was damaged and where."""
-    from otel_usage.insights.answer import answers, describe  # noqa: PLC0415 -- needed by this command alone
-    from otel_usage.insights.statement import DUCKDB, Words, needed  # noqa: PLC0415 -- the same
+    from otel_usage.insights.answer import answers, describe
+    from otel_usage.insights.statement import DUCKDB, Words, needed
 
     if url is not None:
-        from otel_usage.insights.clickhouse import ClickHouse  # noqa: PLC0415 -- needed by this option alone
+        from otel_usage.insights.clickhouse import ClickHouse
 
         try:
             server = ClickHouse(url)
@@ -157,7 +157,7 @@ def _counted(
             raise click.UsageError(message) from error
         words = Words(app, server.dialect)
         return describe(server.ask, words, wanted), answers(server.ask, words, questions, wanted), (0, [])
-    from otel_usage.insights.load import Reports  # noqa: PLC0415 -- loads DuckDB
+    from otel_usage.insights.load import Reports
 
     words = Words(app, DUCKDB)
     keys = [*(key for question in questions for key in question.by), *(key for key, _ in wanted.where)]
@@ -171,14 +171,14 @@ def _counted(
 @contextlib.contextmanager
 def _progress(files: tuple[str, ...]) -> Iterator[Callable[[str, int], None] | None]:
     """Show how far the reading is, on a terminal, where it takes long."""
-    from otel_usage.insights.lines import expanded  # noqa: PLC0415 -- needed by this command alone
+    from otel_usage.insights.lines import expanded
 
     sizes = {path: os.path.getsize(path) for path in expanded(files)}
     if sum(sizes.values()) < LONG or not sys.stderr.isatty():
         yield None
         return
-    from rich.console import Console  # noqa: PLC0415 -- 50 ms, for people only
-    from rich.progress import Progress  # noqa: PLC0415 -- the same
+    from rich.console import Console
+    from rich.progress import Progress
 
     with Progress(console=Console(stderr=True), transient=True) as bar:
         task = bar.add_task("reading", total=sum(sizes.values()))
@@ -195,7 +195,7 @@ def _write(  # noqa: PLR0913 -- the options of the command
     app: App, data: Data, answers: list[Answer], damage: tuple[int, list[tuple[str, str]]], *, csv: str | None,
     parquet: str | None, html: str | None, json_: bool,
 ) -> None:  # fmt: skip
-    from otel_usage.insights import export, terminal  # noqa: PLC0415 -- needed by this command alone
+    from otel_usage.insights import export, terminal
 
     damages, examples = damage
     written: list[str] = []
@@ -204,7 +204,7 @@ def _write(  # noqa: PLR0913 -- the options of the command
     if parquet is not None:
         written += export.write_parquet(answers, parquet)
     if html is not None:
-        from otel_usage.insights.page import stats_page  # noqa: PLC0415 -- loads Jinja2
+        from otel_usage.insights.page import stats_page
 
         with open(html, "w", encoding="utf-8") as file:
             file.write(stats_page(app, data, answers, damages))

@@ -171,7 +171,7 @@ class Reports:
 def duckdb_of() -> ModuleType:
     """Return DuckDB. Raises ModuleNotFoundError where it is not installed; the text says how to install it."""
     try:
-        import duckdb  # noqa: PLC0415 -- for these commands alone
+        import duckdb
     except ModuleNotFoundError as error:
         raise ModuleNotFoundError(MISSING, name="duckdb") from error
     return duckdb

@@ -90,7 +90,7 @@ def _now() -> str:
 def _environment() -> Environment:
     """Return the templates; every value that they write is escaped."""
     try:
-        import jinja2  # noqa: PLC0415 -- 40 ms, for pages alone
+        import jinja2
     except ModuleNotFoundError as error:
         raise ModuleNotFoundError(MISSING, name="jinja2") from error
     loader = jinja2.PackageLoader("otel_usage.insights")

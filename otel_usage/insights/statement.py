@@ -151,11 +151,14 @@ class Words:
 
 def asks(fact: Fact, version: str) -> bool:
     """Tell whether a version of the app reports a fact, by its `since` and `deprecated`; one that is no version does."""
-    numbers, since, deprecated = (
-        [int(part) for part in re.match(r"[0-9.]*", text or "")[0].split(".") if part]  # type: ignore[index]
-        for text in (version, fact.since, fact.deprecated)
-    )
+    numbers, since, deprecated = map(_numbers, (version, fact.since, fact.deprecated))
     return not numbers or (since <= numbers and (not deprecated or numbers < deprecated))
+
+
+def _numbers(version: str | None) -> list[int]:
+    """Return the numbers that a version begins with."""
+    found = re.match(r"[0-9]+(\.[0-9]+)*", version or "")
+    return [int(part) for part in found[0].split(".")] if found else []
 
 
 def versions(words: Words) -> str:

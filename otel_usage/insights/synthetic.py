@@ -215,7 +215,7 @@ class Population:
         return self.app.attributes_of[key][0].name
 
     def _uuid(self) -> str:
-        import uuid  # noqa: PLC0415 -- needed here alone
+        import uuid
 
         return str(uuid.UUID(int=self._chosen.getrandbits(128), version=4))
 

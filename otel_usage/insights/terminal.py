@@ -45,8 +45,8 @@ def bar(share: float) -> str:
 
 def show(app: App, data: Data, answers: Sequence[Answer]) -> None:
     """Print answers for people: the most frequent values of each question, the rest in one row."""
-    from rich.console import Console  # noqa: PLC0415 -- 50 ms, for people only
-    from rich.table import Table  # noqa: PLC0415 -- the same
+    from rich.console import Console
+    from rich.table import Table
 
     width = None if sys.stdout is not None and sys.stdout.isatty() else WIDE
     console = Console(width=width, highlight=False, markup=False, emoji=False)
@@ -82,7 +82,7 @@ def show(app: App, data: Data, answers: Sequence[Answer]) -> None:
 
 def _over_time(app: App, answer: Answer) -> Table:
     """Return the table of a question over time: a row a period, a column for each of the most frequent values."""
-    from rich.table import Table  # noqa: PLC0415 -- 50 ms, for people only
+    from rich.table import Table
 
     drawn = chart(app, answer, 0)
     title = f"{drawn.title} ({drawn.measure})"
