@@ -150,7 +150,7 @@ class Words:
 
 
 def asks(fact: Fact, version: str) -> bool:
-    """Tell whether a version of the app reports a fact, by its `since` and `deprecated`; one that is no version does."""
+    """Tell whether a version of the app reports a fact, by its `since` and `deprecated`; what is no version does."""
     numbers, since, deprecated = map(_numbers, (version, fact.since, fact.deprecated))
     return not numbers or (since <= numbers and (not deprecated or numbers < deprecated))
 
