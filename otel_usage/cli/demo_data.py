@@ -7,7 +7,7 @@ from datetime import date, datetime, timezone
 
 import click
 
-from otel_usage.cli.common import Context, pass_context, printable
+from otel_usage.cli.common import Context, as_json, pass_context, print_json, printable
 from otel_usage.cli.stats import Day
 
 
@@ -16,12 +16,15 @@ from otel_usage.cli.stats import Day
 @click.option("--seed", type=int, default=1, show_default=True, help="The same seed makes the same reports.")
 @click.option("--until", type=Day(), help="Their last day, in UTC; by default today.")
 @click.option("--out", "directory", required=True, type=click.Path(file_okay=False), help="The directory to write to.")
+@as_json
 @pass_context
-def demo_data(context: Context, *, reports: int, seed: int, until: date | None, directory: str) -> None:
+def demo_data(  # noqa: PLR0913 -- the options of the command
+    context: Context, *, reports: int, seed: int, until: date | None, directory: str, json_: bool
+) -> None:
     """Write made-up reports, to try the rest with.
 
     They are of half a year, in a file as a collector writes it. They hang together as real ones do, and say that they
-    are `synthetic`, so that nobody counts them by mistake.
+    are `synthetic`, so that nobody counts them by mistake. Exits with 1 where the file is there already.
 
     \b
     Example:
@@ -35,4 +38,7 @@ def demo_data(context: Context, *, reports: int, seed: int, until: date | None, 
     path = os.path.join(directory, "usage.jsonl")
     with open(path, "x", encoding="ascii") as file:
         file.writelines(line + "\n" for line in Population(context.app, reports, seed, last).lines())
-    click.echo(printable(path))
+    if json_:
+        print_json({"path": path, "reports": reports, "seed": seed, "until": last.isoformat()})
+    else:
+        click.echo(printable(path))

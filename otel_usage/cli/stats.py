@@ -59,8 +59,10 @@ def stats(  # noqa: PLR0913 -- the options of the command
     """Count what a collector received: runs, GPUs and engine-hours.
 
     FILES are those of the collector's file exporter, rotated and compressed ones too, directories of them, or local
-    files usage_stats.json. Each report counts once. Counts are exact and for your own use: `publish` makes what may be
-    shown to others.
+    files usage_stats.json. Each report counts once. Counts are exact, and for your own use.
+
+    CLICKHOUSE_PASSWORD may hold the password for --from. Exits with 0, also where lines are damaged, which is said;
+    with 1 where a file can't be read or the server can't be asked.
 
     \b
     Example:

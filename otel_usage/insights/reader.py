@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 START = '{"resourceSpans"'
 BLOCK = 2**20
 SHOWN = 80
+QUICK = 64  # the error itself counts the line ends before it, that many times as quickly as JSON is parsed
 ATTEMPTS, DEEP = 8, 2**14  # what is parsed again after damage: so many times the line, and so much for what is too deep
 IDS = re.compile(r"[0-9a-f]{32}\|[0-9a-f]{16}")
 NUMBER = re.compile(r"-?[0-9]{1,19}")
@@ -110,7 +111,8 @@ def objects_on(line: str, damaged: Callable[[str], None]) -> Iterator[tuple[str,
             yield line[at : at + SHOWN], value
             at = end + len(line[end : end + SHOWN]) - len(line[end : end + SHOWN].lstrip())
         except (ValueError, RecursionError) as error:
-            budget -= error.pos - at if isinstance(error, json.JSONDecodeError) else DEEP
+            scanned = error.pos - at if isinstance(error, json.JSONDecodeError) else DEEP
+            budget -= scanned + at // QUICK
             following = line.find(START, at + 1) if budget > 0 else -1
             end = len(line) if following < 0 else following
             damaged(line[at : min(end, at + SHOWN)].strip())
