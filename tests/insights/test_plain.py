@@ -120,6 +120,14 @@ def test_schemas_are_plain(tail):
     assert (comparable(quick), len(quick), odd) == (comparable(careful), len(LINES), [])
 
 
+@pytest.mark.parametrize("more", ['{"key":"a","value":{"stringValue":"b"}}', '{"key":"', "x", '{"key":"a","value":{"stringValue":"b"}}],"status":{}}]}]}]}'])
+def test_a_line_with_more_behind_its_end_is_not_plain(more):
+    """What is glued to a record is damage, which only the careful reader says."""
+    _, _, odd = both(LINES[0] + more.encode())
+
+    assert odd == [LINES[0] + more.encode()]
+
+
 def test_pieces_that_others_invent_do_not_make_it_grow(monkeypatch):
     """What is remembered is bounded."""
     monkeypatch.setattr("otel_usage.insights.plain.MOST", 50)
