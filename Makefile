@@ -54,12 +54,16 @@ docs: $(VENV)/test  # write what is generated again: the tables of docs/facts.md
 otelcol: $(TOOLS)/otelcol-usage  # the collector that collector-config/ is for
 
 .PHONY: demo
-demo: $(TOOLS)/otelcol-usage $(TOOLS)/jaeger $(VENV)/main  # collector and Jaeger on this machine, with reports in them
+demo: $(TOOLS)/otelcol-usage $(TOOLS)/jaeger $(VENV)/insights  # collector and Jaeger on this machine with reports in them, and a page that draws them
 	@$(BIN)/python tests/support/demo.py
 
 .PHONY: bench
 bench: $(VENV)/test  # figures, as ratios within one run
 	$(BIN)/python tests/bench/run.py
+
+.PHONY: bench-insights
+bench-insights: $(VENV)/test  # how fast a million collected spans are counted, and in what memory; 3 GB of disk
+	$(BIN)/python tests/bench/insights.py
 
 .PHONY: bench-gateway
 bench-gateway: $(VENV)/test $(TOOLS)/otelcol-usage  # how much a gateway takes, with fsync and without
@@ -83,9 +87,13 @@ $(VENV)/main: $(VENV)/bin/python pyproject.toml
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable .
 	@touch $@
 
+$(VENV)/insights: $(VENV)/bin/python pyproject.toml
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[insights]'
+	@touch $@ $(VENV)/main
+
 $(VENV)/test: $(VENV)/bin/python pyproject.toml
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[test]'
-	@touch $@ $(VENV)/main
+	@touch $@ $(VENV)/main $(VENV)/insights
 
 $(MATRIX)/oldest/ready: pyproject.toml
 	@$(OLDEST_PYTHON) -m venv $(MATRIX)/oldest

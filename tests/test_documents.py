@@ -169,7 +169,7 @@ def test_every_command_is_in_the_help():
     examples = {name: "Example:" in (command.help or "") for name, command in cli.commands.items()}
 
     assert examples == dict.fromkeys(
-        ["report", "preview", "status", "apps", "show", "facts", "on", "local", "off", "verify-off", "forget", "collector"], True
+        ["report", "preview", "status", "apps", "show", "facts", "on", "local", "off", "verify-off", "forget", "collector", "stats", "demo-data"], True
     )
 
 

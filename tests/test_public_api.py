@@ -20,7 +20,7 @@ PARTS = {
 }
 # To pin a change, add the lines that the failure calls new, and remove those that it calls gone.
 PINNED = """
-App(name: str, *, version: str | Callable[[], str | None] | None = None, endpoint: str | None = None, facts: Iterable[Fact] = (), contexts: Iterable[str] = (API_SERVER, BATCH_RUNNER, COMMAND_LINE, LIBRARY), wire: str = otlp, leading: Iterable[str] = (), default: str = on) -> None
+App(name: str, *, version: str | Callable[[], str | None] | None = None, endpoint: str | None = None, facts: Iterable[Fact] = (), contexts: Iterable[str] = (API_SERVER, BATCH_RUNNER, COMMAND_LINE, LIBRARY), wire: str = otlp, leading: Iterable[str] = (), default: str = on, questions: Iterable[Question] = ()) -> None
 App.attributes
 App.attributes_of
 App.contexts
@@ -29,6 +29,7 @@ App.endpoint
 App.facts
 App.heartbeat_keys
 App.name
+App.questions
 App.report_keys
 App.facts_by_key
 App.version -> str | None
@@ -41,7 +42,7 @@ EnvironmentFact.attributes(self, app: str) -> tuple[Attribute, ...]
 EnvironmentFact.join(self, values: tuple[Scalar | None, ...]) -> Scalar | None
 EnvironmentFact.split(self, value: Scalar) -> tuple[Scalar | None, ...]
 EnvironmentFact.variables
-Fact(key: str, type: type[Scalar], *, why: str, values: Iterable[str] | None = None, pattern: str | None = None, open: str | None = None, attribute: str | None = None, unit: str | None = None, step: float | None = None, minimum: float | None = None, maximum: float | None = None, on: str = report, since: str | None = None, deprecated: str | None = None) -> None
+Fact(key: str, type: type[Scalar], *, why: str, values: Iterable[str] | None = None, pattern: str | None = None, open: str | None = None, attribute: str | None = None, unit: str | None = None, step: float | None = None, minimum: float | None = None, maximum: float | None = None, on: str = report, since: str | None = None, deprecated: str | None = None, title: str | None = None, public: Iterable[str] | bool | None = None) -> None
 Fact.admit(self, value: object) -> tuple[Scalar | None, list[str]]
 Fact.attribute
 Fact.attributes(self, app: str) -> tuple[Attribute, ...]
@@ -54,13 +55,22 @@ Fact.minimum
 Fact.on
 Fact.open
 Fact.pattern
+Fact.public
 Fact.since
 Fact.split(self, value: Scalar) -> tuple[Scalar | None, ...]
 Fact.step
+Fact.title
 Fact.type
 Fact.unit
 Fact.values
 Fact.why
+Question(title: str, by: Iterable[str], *, measure: str = runs, draw: str = bars, over: str | None = None, subject: str | None = None) -> None
+Question.by
+Question.draw
+Question.measure
+Question.over
+Question.subject
+Question.title
 UsageReporter(app: App | str, *, version: str | Callable[[], str | None] | None = None, endpoint: str | None = None, facts: Iterable[Fact] = (), contexts: Iterable[str] = (API_SERVER, BATCH_RUNNER, COMMAND_LINE, LIBRARY), wire: str = otlp, heartbeat: float = 600.0, strict: bool | None = None, logger: Logger | None = None, notice: str | None = None, default: str | None = None) -> None
 UsageReporter.close(self) -> None
 UsageReporter.dropped -> int

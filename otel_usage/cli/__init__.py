@@ -8,7 +8,7 @@ import sys
 try:
     import click
 
-    from otel_usage.cli import collector, history, mode, preview, report, status, table, verify
+    from otel_usage.cli import collector, demo_data, history, mode, preview, report, stats, status, table, verify
     from otel_usage.cli.common import Chosen, complain
     from otel_usage.cli.completion import complete_app
     from otel_usage.facts.scope import __version__
@@ -59,6 +59,8 @@ for command in (
     verify.verify_off,
     history.forget,
     collector.collector,
+    stats.stats,
+    demo_data.demo_data,
 ):
     cli.add_command(command)
 

@@ -31,9 +31,10 @@ GIB = 2**30
 
 @click.command()
 @click.option("-n", "count", type=click.IntRange(min=1), default=10, show_default=True, help="How many, newest last.")
+@click.option("--html", metavar="FILE", type=click.Path(dir_okay=False), help="Write a page of all that is recorded.")
 @as_json
 @pass_context
-def show(context: Context, count: int, *, json_: bool) -> None:
+def show(context: Context, count: int, *, html: str | None, json_: bool) -> None:
     """Show what was recorded on this machine, newest last.
 
     Times are in UTC. The file is usage_stats.json in $<APP>_CONFIG_ROOT, $XDG_CONFIG_HOME/<app> or ~/.config/<app>;
@@ -45,6 +46,9 @@ def show(context: Context, count: int, *, json_: bool) -> None:
     """
     path = local_file(context.gate.directory)
     app = context.app
+    if html is not None:
+        _write_page(app, path or "", html)
+        return
     entries = _entries(path)[-count:]
     if json_:
         print_json(entries)
@@ -55,6 +59,19 @@ def show(context: Context, count: int, *, json_: bool) -> None:
     columns = ("report", "machine", "settings")
     rows = [["\n".join(printable(line) for line in cell if line) for cell in _row(app, entry)] for entry in entries]
     print_table(printable(path or ""), columns, rows)
+
+
+def _write_page(app: App, path: str, html: str) -> None:
+    """Write the page of all that is recorded, whatever its age."""
+    from otel_usage.insights.page import show_page
+
+    try:
+        text = show_page(app, path, _entries(path))
+    except ModuleNotFoundError as error:
+        raise click.ClickException(str(error)) from error
+    with open(html, "w", encoding="utf-8") as file:
+        file.write(text)
+    click.echo(printable(html))
 
 
 @click.command()

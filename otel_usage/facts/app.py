@@ -5,6 +5,7 @@ from __future__ import annotations
 from otel_usage.facts.builtin import HARDWARE, SERVICE_NAME, UNKNOWN_CONTEXT, UPTIME, run_facts
 from otel_usage.facts.declaration import app_problem, as_tuple, pattern_problem
 from otel_usage.facts.fact import IDENTIFIER, Attribute, Fact
+from otel_usage.facts.question import Question, askable, by_default
 from otel_usage.system.urls import is_loopback, place
 
 TYPE_CHECKING = False
@@ -38,12 +39,13 @@ class App:
     wire: "otlp", or "json", which posts the file's line to the endpoint as it is.
     leading: keys of declared facts that stand before the version in the file, for files that exist already.
     default: the mode until the user or the machine sets one: "on", or "local", in which nothing is sent.
+    questions: what is asked of its reports, in their order; by default hardware, versions and each declared fact.
 
     Raises ValueError, at declaration, for whatever can't be used, a fact's pattern included.
     """
 
     __slots__ = ("_version", "attributes", "attributes_of", "contexts", "default", "endpoint", "facts", "facts_by_key",
-                 "heartbeat_keys", "name", "report_keys", "version_key", "wire")  # fmt: skip
+                 "heartbeat_keys", "name", "questions", "report_keys", "version_key", "wire")  # fmt: skip
     # What a test has compiled, so that it needs no `re` here: every fact may have the first.
     _tested_patterns: tuple[str, ...] = (IDENTIFIER,)
 
@@ -58,6 +60,7 @@ class App:
         wire: str = "otlp",
         leading: Iterable[str] = (),
         default: str = "on",
+        questions: Iterable[Question] = (),
     ) -> None:
         self.name, self._version, self.endpoint, self.wire = name, version, endpoint, wire
         self.default = default
@@ -85,6 +88,11 @@ class App:
         self.report_keys = tuple(fact.key for fact in ordered if fact.in_file and fact.on == "report")
         declared = tuple(fact.key for fact in ordered if fact.in_file and fact.on == "heartbeat")
         self.heartbeat_keys = ("uuid", "log_time", *declared)
+        #: What is asked of its reports.
+        self.questions = tuple(questions) or by_default(self.facts, self.version_key)
+        if problem := self._unanswerable():
+            message = f"app {name!r}: {problem}"
+            raise ValueError(message)
         #: The attributes that each fact becomes, by its key.
         self.attributes_of = {key: fact.attributes(name) for key, fact in self.facts_by_key.items()}
         #: Every attribute that may leave, by its name.
@@ -134,6 +142,14 @@ class App:
             (not secure, "the endpoint must be a URL that starts with https://, or with http:// on loopback"),
         )
         return next((problem for failed, problem in checks if failed), None)
+
+    def _unanswerable(self) -> str | None:
+        """Say which question can't be asked, or None."""
+        if not all(isinstance(question, Question) for question in self.questions):
+            return "questions= must hold Question objects"
+        keys = askable(self.facts_by_key.values())
+        wrong = ((question.title, key) for question in self.questions for key in question.by if key not in keys)
+        return next((f"the question {title!r} names {key!r}, which no report has" for title, key in wrong), None)
 
     def _clash(self, built_in: list[Fact]) -> str | None:
         """Say which declared key or attribute is taken already, or None."""

@@ -68,6 +68,7 @@ HOST_ARCH = {
 ARCHES = (*dict.fromkeys(HOST_ARCH.values()), "riscv64", "s390x", "loongarch64", "mips64")
 OS_TYPES = {"Linux": "linux", "macOS": "darwin", "Windows": "windows", "FreeBSD": "freebsd"}
 RUNTIMES = ("cuda", "rocm", "xpu", "tpu_inference")
+TITLES = {"cuda": "CUDA", "rocm": "ROCm", "xpu": "Intel GPU"}
 
 SERVICE_NAME = "service.name"
 SERVICE_VERSION = Attribute("service.version", str, pattern=VERSION, clean=PUBLIC_VERSION)
@@ -90,7 +91,7 @@ def _runtime(key: str, name: str, why: str, *, alone: str | None = None, in_file
     alone: a runtime without a version, whose name stands in the file in its place.
     """
     return MappedFact(
-        key, str, RUNTIME_NAME, RUNTIME_VERSION, why=why, in_file=in_file,
+        key, str, RUNTIME_NAME, RUNTIME_VERSION, why=why, title=f"{TITLES[name]} runtime", in_file=in_file,
         split=lambda value: (alone, None) if value == alone else (name, value),
         join=lambda found, version: version if found == name else alone if found == alone else None,
     )  # fmt: skip
@@ -98,60 +99,63 @@ def _runtime(key: str, name: str, why: str, *, alone: str | None = None, in_file
 
 HARDWARE = (
     MappedFact("uuid", str, Attribute("service.instance.id", str, pattern=UUID),
+               title="Run",
                why="counts a run once; random for every run, never stored, never derived from the machine"),
     MappedFact("provider", str, Attribute("cloud.provider", str, values=tuple(PROVIDERS.values())),
                split=lambda value: (PROVIDERS.get(value) if value == "UNKNOWN" else PROVIDERS.get(value, value),),
                join=lambda value: _KEYS_OF_PROVIDERS.get(value, value),
-               why="which clouds to test and tune for"),
+               title="Cloud provider", why="which clouds to test and tune for"),
     Fact("num_cpu", int, attribute="otel_usage.cpu.logical_count", unit="{cpu}", minimum=1, maximum=8192,
-         why="how many threads and workers to plan for"),
+         title="Logical processors", why="how many threads and workers to plan for"),
     Fact("cpu_type", str, attribute="host.cpu.model.name", pattern=CPU,
-         why="which processors to test and tune for"),
+         title="Processor model", why="which processors to test and tune for"),
     MappedFact("cpu_family_model_stepping", str,
                Attribute("host.cpu.family", str, pattern=CPU_PART),
                Attribute("host.cpu.model.id", str, pattern=CPU_PART),
                Attribute("host.cpu.stepping", str, pattern=CPU_PART),
                split=lambda value: tuple(part or None for part in [*value.split(","), "", ""][:3]),
                join=lambda *parts: ",".join(part or "" for part in parts),
-               why="which instruction sets a build may use"),
+               title="Processor family, model, stepping", why="which instruction sets a build may use"),
     Fact("total_memory", int, attribute="otel_usage.memory.limit", unit="By", step=GIB, minimum=0, maximum=128 * TIB,
-         why="how much host memory offloading may count on"),
+         title="Host memory", why="how much host memory offloading may count on"),
     MappedFact("architecture", str, Attribute("host.arch", str, values=ARCHES),
                split=lambda value: (HOST_ARCH.get(value, value),),
                join=lambda value: _KEYS_OF_HOST_ARCH.get(value, value),
-               why="which builds to publish"),
+               title="Processor architecture", why="which builds to publish"),
     MappedFact("platform", str,
                Attribute("os.description", str, pattern=PLATFORM, clean=PUBLIC_PLATFORM),
                Attribute("os.type", str, values=tuple(OS_TYPES.values())),
                split=lambda value: (value, OS_TYPES.get(value.partition("-")[0])),
                join=lambda description, _: description,
-               why="which kernels and C libraries to support"),
+               title="Operating system", why="which kernels and C libraries to support"),
     _runtime("xpu_runtime", "xpu", "which Intel GPU runtimes to support"),
     _runtime("cuda_runtime", "cuda", "which CUDA runtimes to support", alone="tpu_inference"),
     _runtime("rocm_runtime", "rocm", "which ROCm runtimes to support", in_file=False),
     Fact("gpu_count", int, attribute="otel_usage.gpu.count", unit="{gpu}", minimum=0, maximum=4096,
-         why="how many GPUs a machine has that the process may use"),
+         title="GPUs per machine", why="how many GPUs a machine has that the process may use"),
     Fact("gpu_type", str, attribute="otel_usage.gpu.model", pattern=GPU,
-         why="which GPUs to optimise for first"),
+         title="GPU model", why="which GPUs to optimise for first"),
     Fact("gpu_memory_per_device", int, attribute="otel_usage.gpu.memory.limit", unit="By", step=GIB, minimum=0,
          maximum=4 * TIB,
-         why="which models and batch sizes fit"),
+         title="Memory per GPU", why="which models and batch sizes fit"),
     MappedFact("detect_failed", str,
                Attribute("otel_usage.detect.failed", str, values=DETECTORS),
-               in_file=False, why="tells a machine without a GPU from one whose driver did not answer"),
+               in_file=False, title="Detectors that failed",
+               why="tells a machine without a GPU from one whose driver did not answer"),
     MappedFact("detect_unfinished", str,
                Attribute("otel_usage.detect.unfinished", str, values=DETECTORS),
-               in_file=False, why="tells a driver that failed from a run that ended before it could answer"),
+               in_file=False, title="Detectors that did not finish",
+               why="tells a driver that failed from a run that ended before it could answer"),
 )  # fmt: skip
 
 
 def run_facts(app: str, contexts: tuple[str, ...]) -> tuple[Fact, ...]:
     """Return the rows about the run itself, which every app has under its own name and contexts."""
     return (
-        MappedFact(f"{app}_version", str, SERVICE_VERSION, why="which releases are in use"),
+        MappedFact(f"{app}_version", str, SERVICE_VERSION, title="Version", why="which releases are in use"),
         MappedFact("context", str, Attribute("otel_usage.context", str, place="span", values=contexts),
-                   why="how it was started"),
-        MappedFact("log_time", int, why="when it was reported; the span's start, in ns since the epoch"),
+                   title="How it was started", why="how it was started"),
+        MappedFact("log_time", int, title="Time", why="when it was reported; the span's start, in ns since the epoch"),
         MappedFact("source", str, Attribute("otel_usage.source", str, values=SOURCES),
                    why="keeps test machines apart from production"),
     )  # fmt: skip

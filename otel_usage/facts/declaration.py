@@ -51,6 +51,7 @@ def _of_fact(fact: Fact) -> Iterator[str]:
         ("pattern", _is_line, 'a regular expression for the whole string, such as "[a-z]{1,16}"'),
         ("attribute", _is_attribute, 'words of letters, digits and _ with dots between, such as "myengine.model.kind"'),
         ("unit", _is_unit, 'a unit of UCUM, such as "By", "s", "1", "%" or "{request}"'),
+        ("title", _is_line, "one line of text, a name for people"),
         ("since", _is_version, version),
         ("deprecated", _is_version, version),
     ):
@@ -60,6 +61,8 @@ def _of_fact(fact: Fact) -> Iterator[str]:
         yield "unit= is for numbers"
     if fact.values is not None:
         yield from _of_words("values", fact.values)
+    if fact.public is not None and not isinstance(fact.public, bool):
+        yield from _of_words("public", fact.public)
     step, most = fact.step, fact.maximum
     if isinstance(step, (int, float)) and isinstance(most, (int, float)) and 0 < most < step:
         yield "step= must not be above maximum="

@@ -90,12 +90,15 @@ class Fact:
     heartbeats. unit: UCUM. step: numbers leave over OTLP as multiples of it. minimum, maximum: a number
     below or above does not leave over OTLP; by default from -1 (a float from -10**9) to 10**9, bytes to
     2**50. on: "report" or "heartbeat". since, deprecated: the app's versions between which it is reported.
+    title: its name for people, by default the key in words. public: for a public data set, the names that a string
+    may have in it, or True for all of its `values`; by default closed sets, numbers and booleans are public, and
+    other strings are not.
 
     Raises ValueError, at declaration, for a row that makes no sense.
     """
 
-    __slots__ = ("attribute", "deprecated", "in_file", "key", "maximum", "minimum", "on", "open", "pattern", "since",
-                 "step", "type", "unit", "values", "why")  # fmt: skip
+    __slots__ = ("attribute", "deprecated", "in_file", "key", "maximum", "minimum", "on", "open", "pattern", "public",
+                 "since", "step", "title", "type", "unit", "values", "why")  # fmt: skip
 
     def __init__(  # noqa: PLR0913 -- a row of the table has that many columns
         self,
@@ -114,9 +117,13 @@ class Fact:
         on: str = "report",
         since: str | None = None,
         deprecated: str | None = None,
+        title: str | None = None,
+        public: Iterable[str] | bool | None = None,
     ) -> None:
         self.key, self.type, self.why = key, type, why
         self.values: tuple[str, ...] | None = as_tuple(values)  # type: ignore[assignment]  # checked below
+        self.title = in_words(key) if title is None else title
+        self.public: tuple[str, ...] | bool | None = public if isinstance(public, bool) else as_tuple(public)  # type: ignore[assignment]
         self.pattern, self.open = pattern, open
         self.attribute, self.unit, self.step, self.on = attribute, unit, step, on
         self.minimum, self.maximum = minimum, maximum
@@ -144,6 +151,10 @@ class Fact:
              "step= must be above 0 and is for numbers"),
             (not self._has_bounds(), "minimum= must not be above maximum=, and both are finite and for numbers"),
             (self.on not in ("report", "heartbeat"), 'on= must be "report" or "heartbeat"'),
+            (self.public is True and self.type is str and self.values is None,
+             "public=True is for a closed set; name the strings that are public"),
+            (isinstance(self.public, tuple) and not (self.type is str and all(type(v) is str for v in self.public)),
+             "public= must name strings only, and is for strings"),
         )  # fmt: skip
         return next((problem for failed, problem in checks if failed), None)
 
@@ -201,6 +212,12 @@ class Fact:
         if isinstance(value, float) and not abs(value) <= LARGEST_DOUBLE:  # nor is NaN
             return "a finite number"
         return None
+
+
+def in_words(key: object) -> str:
+    """Return a key as people read it, such as "Max model len"; one in capitals, as a variable's, stays as it is."""
+    text = key if isinstance(key, str) else ""
+    return text if text.isupper() else text.replace("_", " ").strip().capitalize() or "?"
 
 
 def fits(text: str) -> bool:

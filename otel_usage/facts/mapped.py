@@ -31,8 +31,9 @@ class MappedFact(Fact):
         join: Callable[..., Scalar | None] | None = None,
         on: str = "report",
         in_file: bool = True,
+        title: str | None = None,
     ) -> None:
-        super().__init__(key, type, why=why, on=on)
+        super().__init__(key, type, why=why, on=on, title=title)
         self.mapped, self.in_file = mapped, in_file
         self._split, self._join = split, join
 

@@ -10,6 +10,7 @@ import sys
 from otel_usage.facts.app import App
 from otel_usage.facts.environment import EnvironmentFact
 from otel_usage.facts.fact import Fact
+from otel_usage.integrations.vllm_questions import QUESTIONS
 from otel_usage.integrations.vllm_values import (
     ALL2ALL_BACKENDS,
     ATTENTION_BACKENDS,
@@ -61,52 +62,71 @@ FACTS = (
     Fact("model_architecture", str, attribute="vllm.model.architecture", values=MODEL_ARCHITECTURES,
          why="which models to optimise, test and keep; the class's public name, never the checkpoint's"),
 
-    Fact("dtype", str, values=DTYPES, why="which number formats kernels must be fast in"),
+    Fact("dtype", str, values=DTYPES, title="Data type", why="which number formats kernels must be fast in"),
     Fact("block_size", int, unit="{token}", minimum=-1, maximum=2**20,
          why="which sizes of cache block kernels must support"),
     Fact("gpu_memory_utilization", float, unit="1", step=0.01, minimum=0, maximum=1,
+         title="Share of GPU memory",
          why="whether the default share of GPU memory suits, or must be lowered to avoid running out"),
     Fact("kv_cache_memory_bytes", int, unit="By", step=GIB, minimum=-1, maximum=4096 * GIB,
+         title="Memory of the KV cache",
          why="how many set the cache's size by hand, since profiling does not get it right for them"),
 
     Fact("quantization", str, values=QUANTIZATIONS, why="which quantization kernels to optimise and which to drop"),
-    Fact("kv_cache_dtype", str, values=KV_CACHE_DTYPES, why="which compressed caches attention kernels must read"),
+    Fact("kv_cache_dtype", str, values=KV_CACHE_DTYPES, title="Data type of the KV cache",
+         why="which compressed caches attention kernels must read"),
 
-    Fact("enable_lora", bool, why="how much adapters matter when kernels and schedulers change"),
-    Fact("enable_prefix_caching", bool, why="how many switch it off, though it is on by default"),
-    Fact("enforce_eager", bool, why="how many give up compilation and CUDA graphs, which hints at trouble with them"),
-    Fact("disable_custom_all_reduce", bool, why="whether vLLM's own all-reduce works on the machines in use"),
+    Fact("enable_lora", bool, title="LoRA adapters",
+         why="how much adapters matter when kernels and schedulers change"),
+    Fact("enable_prefix_caching", bool, title="Prefix caching",
+         why="how many switch it off, though it is on by default"),
+    Fact("enforce_eager", bool, title="Eager mode",
+         why="how many give up compilation and CUDA graphs, which hints at trouble with them"),
+    Fact("disable_custom_all_reduce", bool, title="Custom all-reduce disabled",
+         why="whether vLLM's own all-reduce works on the machines in use"),
 
     Fact("tensor_parallel_size", int, unit="{rank}", minimum=-1, maximum=2**12,
+         title="Tensor parallel size",
          why="over how many devices a layer is split, so what to test"),
     Fact("data_parallel_size", int, unit="{rank}", minimum=-1, maximum=2**16,
          why="how large the replicated deployments are, so what to test"),
     Fact("pipeline_parallel_size", int, unit="{stage}", minimum=-1, maximum=2**12,
          why="whether pipelines are used enough to invest in"),
-    Fact("enable_expert_parallel", bool, why="how mixture-of-experts models are spread over devices"),
-    Fact("all2all_backend", str, values=ALL2ALL_BACKENDS, why="which ways to exchange tokens of experts to maintain"),
+    Fact("enable_expert_parallel", bool, title="Expert parallelism",
+         why="how mixture-of-experts models are spread over devices"),
+    Fact("all2all_backend", str, values=ALL2ALL_BACKENDS, title="All-to-all backend",
+         why="which ways to exchange tokens of experts to maintain"),
     Fact("kv_connector", str, values=KV_CONNECTORS,
+         title="KV connector",
          why="which ways to move or offload the cache to maintain; those of your own make leave as `other`"),
 
     Fact("max_model_len", int, unit="{token}", minimum=-1, maximum=2**27,
+         title="Longest context",
          why="which context lengths to tune attention and memory for"),
     Fact("max_num_seqs", int, unit="{sequence}", minimum=-1, maximum=2**20,
+         title="Most sequences in a batch",
          why="which batch sizes to tune kernels and CUDA graphs for"),
     Fact("max_num_batched_tokens", int, unit="{token}", minimum=-1, maximum=2**27,
+         title="Most tokens in a batch",
          why="whether the default suits, or is overridden for latency"),
 
     Fact("attention_backend", str, values=ATTENTION_BACKENDS,
          why="which backend is chosen over the automatic choice, so where that is wrong"),
     Fact("compilation_mode", str, values=COMPILATION_MODES, why="which ways to compile a model to keep supporting"),
 
-    Fact("spec_decode_method", str, values=SPEC_DECODE_METHODS, why="which ways to draft tokens ahead to optimise"),
+    Fact("spec_decode_method", str, values=SPEC_DECODE_METHODS, title="Speculative decoding",
+         why="which ways to draft tokens ahead to optimise"),
     Fact("num_speculative_tokens", int, unit="{token}", minimum=-1, maximum=2**12,
+         title="Speculative tokens",
          why="how far ahead drafts go, so what verification must bear"),
 
-    Fact("enable_eplb", bool, why="whether balancing the load of experts is used outside of labs"),
+    Fact("enable_eplb", bool, title="Expert load balancing",
+         why="whether balancing the load of experts is used outside of labs"),
     Fact("num_redundant_experts", int, unit="{expert}", minimum=-1, maximum=2**16,
+         title="Redundant experts",
          why="how much memory is spent on copies to balance experts"),
     Fact("num_experts", int, unit="{expert}", minimum=-1, maximum=2**16,
+         title="Experts",
          why="for which numbers of experts to tune the kernels"),
 )  # fmt: skip
 
@@ -138,4 +158,5 @@ APP = Engine(
     facts=FACTS,
     contexts=("UNKNOWN_CONTEXT", *CONTEXTS),
     leading=("env_var_json", "model_architecture"),
+    questions=QUESTIONS,
 )

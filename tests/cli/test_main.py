@@ -190,6 +190,7 @@ def test_a_second_interrupt_ends_it_at_once(run_python):
         ("local", ["OTEL_USAGE_EXPORTER=none", "Exits with 1"]),
         ("off", ["DO_NOT_TRACK=1", "Exits with 1"]),
         ("verify-off", ["PYTHONPATH", "Exits with 0"]),
+        ("stats", ["CLICKHOUSE_PASSWORD", "Exits with 0"]), ("demo-data", ["Exits with 1"]),
         ("forget", ["Exits with 1"]),
         ("collector", ["OTEL_USAGE_APPS", "Exits with 0"]),
     ],

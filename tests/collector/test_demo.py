@@ -27,6 +27,8 @@ def test_demo_shows_the_real_report_and_the_made_up_ones_and_ends_on_ctrl_c(tmp_
     with demo.stdout:
         for line in demo.stdout:
             lines.append(line.strip())
+            if line.startswith("look at  file://"):
+                page = Path(line.strip().partition("file://")[2]).read_text()
             if line.startswith("Ctrl-C"):
                 time.sleep(0.5)  # nobody is as quick as to interrupt the printing of this line
                 os.killpg(demo.pid, signal.SIGINT)
@@ -34,6 +36,8 @@ def test_demo_shows_the_real_report_and_the_made_up_ones_and_ends_on_ctrl_c(tmp_
     watchdog.cancel()
 
     assert (status, list(tmp_path.glob("otel-usage-demo-*"))) == (0, [])
+    assert "<h1>vllm: what is used</h1>" in page
+    assert "10,201</dd>" in page
     assert [line for line in lines if line.startswith(("sent", "the file holds", "Jaeger has"))] == [
         "sent      to http://127.0.0.1:4318/v1/traces: accepted",
         next(line for line in lines if line.startswith("the file holds 201 reports: ")),

@@ -21,7 +21,7 @@ from programs import BIN, CONFIG, Jaeger, Program, fetch, wait_for
 from otel_usage.insights.reader import read
 from otel_usage.integrations.vllm import APP
 
-MADE_UP = 200
+MADE_UP, POPULATION = 200, 10_000
 GPUS = {"NVIDIA H100 80GB HBM3": 8, "NVIDIA L4": 5, "NVIDIA A100-SXM4-80GB": 4, "NVIDIA H200": 3, "AMD Instinct MI300X": 2}
 MODELS = {"Qwen3ForCausalLM": 9, "LlamaForCausalLM": 8, "DeepseekV3ForCausalLM": 4, "OPTForCausalLM": 1}
 HTTP, GRPC, HEALTH, QUERY = PORTS = ("127.0.0.1:4318", "127.0.0.1:4317", "127.0.0.1:13133", "127.0.0.1:16686")
@@ -57,6 +57,16 @@ def send():
     return MADE_UP + (real.returncode == 0)
 
 
+def draw(file):
+    """Make up half a year of reports, and draw them, with those that were collected, as a page; return its path."""
+    program, folder, page = Path(sys.executable).with_name("otel-usage"), file.parent / "made-up", file.parent / "usage.html"
+    made = ["demo-data", "--reports", str(POPULATION), "--out", folder]
+    drawn = ["stats", folder, file, "--source", "all", "--html", page]
+    for command in (made, drawn):
+        subprocess.run([program, "--app", APP.name, *command], stdout=subprocess.DEVNULL, check=True)
+    return page
+
+
 def show(jaeger, file, sent):
     """Print what the file and Jaeger's API say, and where to look."""
     records = list(read([str(file)]))
@@ -66,6 +76,8 @@ def show(jaeger, file, sent):
         print(f"  {count:4}  {gpu}")
     print(f"Jaeger has {len(traces)} traces of the service {APP.name}")
     print(f"""
+look at  {draw(file).as_uri()}
+         (what is used, by the reports above and {POPULATION:,} more made-up ones)
 look at  http://{QUERY}/api/traces?service={APP.name}&tags=%7B%22otel_usage.gpu.model%22%3A%22NVIDIA%20L4%22%7D
          (Jaeger's pages are in its image alone: docker compose -f collector-config/compose.yaml up)
 send     OTEL_EXPORTER_OTLP_ENDPOINT=http://{HTTP} otel-usage report
