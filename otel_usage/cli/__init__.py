@@ -27,7 +27,8 @@ COMPLETE = "_OTEL_USAGE_COMPLETE"
 def cli(context: click.Context, name: str | None) -> None:
     """See, redirect and stop the usage reports of an app.
 
-    Without --app, `status`, `local`, `off` and `forget` mean every app; any other command means the only one there is.
+    Without --app, `status`, `local`, `off` and `forget` mean every app. Any other command takes the only app there is;
+    with several, it names them and exits with 2.
 
     \b
     Example:

@@ -127,7 +127,7 @@ def _say(context: Context, found: Mapping[str, Any]) -> None:
     gate, mode = context.gate, found["mode"]
     click.echo(f"{context.name} reports are {mode}, {because(gate.decide())}.")
     click.echo(f"An engine's own run {engine_sends(context, mode)}.")
-    own = f"to {places(gate.destinations)}" if gate.destinations else "nowhere, since you name no destination"
+    own = f"to {places(gate.destinations)}" if gate.destinations else "nowhere: you name no destination of your own"
     click.echo(f"`otel-usage report` {'sends' if mode == ON else 'would send'} {own}.\n")
     rows = [tuple(printable(signal[key] or "") for key in ("name", "value", "means")) for signal in found["signals"]]
     print_table("Signals; any off wins, then any local", ("signal", "value", "means"), rows)
