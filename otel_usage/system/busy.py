@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 PAUSES_FOR_FORK = 2500
 # 0.25 s, for threads that start or end at that moment. On an idle machine they need 1 ms.
 PAUSES_FOR_UNSAFE = 125
+# To look whether a thread is gone delays the end of the one that looks, so that more threads and their stacks exist.
+MOST_ENDED = 16
 
 
 class Busy:
@@ -114,8 +116,10 @@ def wait_until_idle(pauses: int) -> None:
 
 
 def note_end() -> None:
-    """Record that this thread runs its last line, and forget the threads that are gone."""
-    Busy.ended = {thread for thread in (*Busy.ended, threading.get_native_id()) if _is_there(thread)}
+    """Record that this thread runs its last line. Where many are recorded, forget those that are gone."""
+    Busy.ended.add(threading.get_native_id())
+    if len(Busy.ended) > MOST_ENDED:
+        Busy.ended.difference_update(thread for thread in tuple(Busy.ended) if not _is_there(thread))
 
 
 def _is_there(thread: int) -> bool:
