@@ -12,7 +12,7 @@ import sys
 import pytest
 
 from otel_usage.system import private_files
-from otel_usage.system.private_files import append_line, read_lines, read_objects
+from otel_usage.system.private_files import append_line, append_lines, read_lines, read_objects
 
 
 @pytest.fixture
@@ -405,3 +405,15 @@ def test_an_object_that_is_read_back_is_flat(path, text, found):
     path.write_text(f'{text}\n{{"next": 1}}\n')
 
     assert list(read_objects(str(path))) == [*found, {"next": 1}]
+
+
+@pytest.mark.parametrize(
+    ("max_bytes", "sizes"), [(0, [20]), (3, [4] * 5), (7, [4] * 5), (8, [8, 8, 4]), (9, [8, 8, 4]), (20, [20])]
+)
+def test_lines_are_written_in_blocks_of_at_most_the_files_bound(path, monkeypatch, max_bytes, sizes):
+    """A block is as large as the bound at most, to the byte; one line alone may be larger, and 0 is no bound."""
+    written, write = [], os.write
+    monkeypatch.setattr(os, "write", lambda file, data: written.append(len(data)) or write(file, data))
+    append_lines(str(path), ["abc"] * 5, max_bytes=max_bytes)
+
+    assert written == sizes
