@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+import click
 from opentelemetry.sdk.trace.sampling import ALWAYS_ON
 
 from otel_usage.delivery.exporters.admission import AdmissionExporter
@@ -42,11 +43,18 @@ def as_otlp_json(report: Report, *, exact_time: bool) -> dict[str, Any]:
     Args:
         report: What would be sent.
         exact_time: Whether the destination gets the exact time.
+
+    Raises:
+        click.ClickException: The pipeline drops the report, which is too large.
     """
     from google.protobuf.json_format import MessageToDict  # for this command only
 
     collected = Collected()
-    emit(report, AdmissionExporter(report.app, collected, exact_time=exact_time), ALWAYS_ON)
+    exporter = AdmissionExporter(report.app, collected, exact_time=exact_time)
+    emit(report, exporter, ALWAYS_ON)
+    if not exporter.outcome.ok:
+        message = f"nothing would be sent: {exporter.outcome.detail}"
+        raise click.ClickException(message)
     request: dict[str, Any] = MessageToDict(collected.request, use_integers_for_enums=True)
     for resource_spans in request["resourceSpans"]:
         for scope_spans in resource_spans["scopeSpans"]:

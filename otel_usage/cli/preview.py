@@ -123,6 +123,8 @@ def _as_otlp(made: Report, destinations: Sequence[Destination]) -> dict[str, Any
         from otel_usage.cli.otlp import as_otlp_json  # loads the SDK
 
         return as_otlp_json(made, exact_time=exact_time)
+    except click.ClickException:
+        raise
     except Exception as error:  # a broken OTEL_* variable can make the SDK raise anything
         message = f"OpenTelemetry failed to load or to run: {error}"
         raise click.ClickException(message) from error
